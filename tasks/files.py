@@ -1,0 +1,116 @@
+"""Files written whole or not at all, and digests of files remembered while the files do not change."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+TEMPORARY = ".tmp-"  # what a name begins with until the file or folder is whole
+
+
+class Digests:
+    """sha256 of files, remembered by path, size and modification time."""
+
+    def __init__(self, home: Path) -> None:
+        self.path = home / "cache" / "digests.json"
+        self.known: dict[str, list[Any]] = {}
+        self.changed = False
+        try:
+            self.known = json.loads(self.path.read_text("utf-8"))
+        except (FileNotFoundError, json.JSONDecodeError):
+            self.known = {}  # a cache: what is lost is computed again
+
+    def of(self, path: Path) -> str:
+        stat = path.stat()
+        known = self.known.get(str(path))
+        if known and known[:2] == [stat.st_size, stat.st_mtime_ns]:
+            return known[2]
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        self.known[str(path)] = [stat.st_size, stat.st_mtime_ns, digest]
+        self.changed = True
+        return digest
+
+    def save(self) -> None:
+        if self.changed:
+            write_json(self.path, self.known)
+            self.changed = False
+
+
+_DIGESTS: dict[Path, Digests] = {}
+
+
+def digests(home: Path) -> Digests:
+    """The process's one cache of a pool's file digests."""
+    if home not in _DIGESTS:
+        _DIGESTS[home] = Digests(home)
+    return _DIGESTS[home]
+
+
+def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    return pq.read_table(path, columns=list(columns) if columns is not None else None, partitioning=None)
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """A Parquet file, whole or not at all."""
+    with write_aside(path) as aside:
+        pq.write_table(table, aside, compression="zstd")
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """A .npy file, whole or not at all."""
+    with write_aside(path) as aside, aside.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
+
+
+def write_json(path: Path, value: Any) -> None:
+    with write_aside(path) as aside:
+        aside.write_text(json.dumps(value, indent=1, ensure_ascii=False), "utf-8")
+
+
+def write_text(path: Path, text: str) -> None:
+    with write_aside(path) as aside:
+        aside.write_text(text, "utf-8")
+
+
+@contextmanager
+def write_aside(path: Path) -> Iterator[Path]:
+    """A path to write, renamed to `path` when the block ends without an exception."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.parent / f"{TEMPORARY}{uuid.uuid4().hex}"
+    try:
+        yield aside
+        sync(aside)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sweep(home: Path) -> int:
+    """Remove what a killed run wrote aside; only the holder of the lock may. Returns how many."""
+    found = list(home.rglob(f"{TEMPORARY}*"))
+    for path in found:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    return len(found)

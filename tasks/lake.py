@@ -1,0 +1,302 @@
+"""The lake: column groups that are row-aligned with their part, and a log of versions. Only this file knows paths.
+
+    <root>/<pool>/
+      pool.json                           format number and the pool's source
+      columns/<group>-<key>/<part>.*      what one stage knows of one part's samples
+      artifacts/<kind>-<key>/             what is not row-aligned
+      versions/000001.json …              the log of dataset versions
+      runs/<id>.json                      every attempt
+      lock                                who holds the lake
+
+A file's name is the digest of what it was made from, so a file that exists is work already done. Everything is written
+aside and renamed; a version is linked to the next free number, so it is there whole or not at all.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from tasks.errors import LakeError, UsageError
+from tasks.files import TEMPORARY, digests, read_table, sync, write_json, write_table
+from tasks.samples import DECISION, count_verdicts
+
+FORMAT = 1  # of the lake; a lake of another number is refused
+
+MapParts = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One input shard as ingest found it."""
+
+    part: str  # 16 hex digits of the shard's content
+    path: str  # source path, relative to the pool
+    digest: str  # sha256 of the shard's content
+    rows: int
+    failed_rows: int = 0  # downloads that img2dataset recorded as failed: never samples
+    broken: str | None = None  # why reading the shard ended early
+
+
+@dataclasses.dataclass(frozen=True)
+class Version:
+    """A dataset version: the samples that are there now, and everything decided of them. A draft until committed."""
+
+    lake: Lake
+    stage: str = "pool"
+    parts: tuple[Part, ...] = ()
+    columns: Mapping[str, str] = dataclasses.field(default_factory=dict)  # group → key
+    artifacts: Mapping[str, str] = dataclasses.field(default_factory=dict)  # kind → key
+    config: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # stage → its settings
+    summary: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # stage → facts for reports and gates
+    number: int | None = None  # None while a draft
+    manifest: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # what was committed, whole
+
+    @property
+    def rows(self) -> int:
+        return sum(part.rows for part in self.parts)
+
+    def column_path(self, group: str, part: Part) -> Path:
+        return self.lake.column_path(group, self.columns[group], part.part)
+
+    def table(self, group: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """All parts' rows of one group, in order: row i is sample i. (rows, columns)"""
+        names = list(columns) if columns is not None else None
+        tables = [read_table(self.column_path(group, part), names) for part in self.parts]
+        if not tables:
+            schema = DECISION if group == "decision" else pa.schema([])
+            return schema.empty_table().select(names) if names else schema.empty_table()
+        return pa.concat_tables(tables).combine_chunks()
+
+    def embeddings(self) -> list[np.ndarray]:
+        """One read-only (rows, d) float16 memory map a part; rows of unusable samples are zero."""
+        return [np.load(self.column_path("embedding", part), mmap_mode="r") for part in self.parts]
+
+    def artifact(self, kind: str) -> Path:
+        return self.lake.artifact_path(kind, self.artifacts[kind])
+
+    def derive(
+        self,
+        stage: str,
+        *,
+        parts: tuple[Part, ...] | None = None,
+        columns: Mapping[str, str] | None = None,
+        artifacts: Mapping[str, str] | None = None,
+        config: Mapping[str, Any] | None = None,
+        summary: Mapping[str, Any] | None = None,
+    ) -> Version:
+        """A draft made from this version; what is given is merged, config and summary under the stage's name."""
+        return dataclasses.replace(
+            self,
+            stage=stage,
+            parts=self.parts if parts is None else parts,
+            columns={**self.columns, **(columns or {})},
+            artifacts={**self.artifacts, **(artifacts or {})},
+            config={**self.config, **({stage: dict(config)} if config is not None else {})},
+            summary={**self.summary, **({stage: dict(summary)} if summary is not None else {})},
+            number=None,
+            manifest={},
+        )
+
+    def write_decision(self, table: pa.Table, key: str) -> None:
+        """Split a whole-pool decision table (rows, columns) over the parts' files; existing files stay."""
+        if table.num_rows != self.rows:
+            raise LakeError(f"a decision for each of {self.rows} samples was expected, {table.num_rows} were given")
+        table = table.select(DECISION.names).cast(DECISION)
+        start = 0
+        for part in self.parts:
+            path = self.lake.column_path("decision", key, part.part)
+            if not path.exists():
+                write_table(path, table.slice(start, part.rows))
+            start += part.rows
+
+    def missing(self) -> list[str]:
+        """Names of column files and artifacts that this version needs and the lake lacks."""
+        files = [self.column_path(group, part) for group in self.columns for part in self.parts]
+        return [str(p) for p in [*files, *map(self.artifact, self.artifacts)] if not p.exists()]
+
+    def content(self) -> dict[str, Any]:
+        """What the digest covers: parts, column files by content, artifacts by key, configuration, verdict counts."""
+        files = {
+            f"{group}-{key}": {p.part: self.lake.digest(self.column_path(group, p)) for p in self.parts}
+            for group, key in sorted(self.columns.items())
+        }
+        return {
+            "stage": self.stage,
+            "parts": [dataclasses.asdict(part) for part in self.parts],
+            "columns": dict(self.columns),
+            "files": files,
+            "artifacts": dict(self.artifacts),
+            "config": dict(self.config),
+            "counts": count_verdicts(self.table("decision", ["verdict"])),
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Lake:
+    """One pool's folder in a lake."""
+
+    root: Path
+    pool: str
+
+    @property
+    def home(self) -> Path:
+        return self.root / self.pool
+
+    def column_path(self, group: str, key: str, part: str) -> Path:
+        suffix = "npy" if group == "embedding" else "parquet"
+        return self.home / "columns" / f"{group}-{key}" / f"{part}.{suffix}"
+
+    def artifact_path(self, kind: str, key: str) -> Path:
+        return self.home / "artifacts" / f"{kind}-{key}"
+
+    def has_artifact(self, kind: str, key: str) -> bool:
+        return self.artifact_path(kind, key).is_dir()
+
+    @contextmanager
+    def new_artifact(self, kind: str, key: str) -> Iterator[Path]:
+        """A folder to fill, which becomes the artifact when the block ends without an exception."""
+        final = self.artifact_path(kind, key)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        folder = final.parent / f"{TEMPORARY}{uuid.uuid4().hex}"
+        folder.mkdir()
+        try:
+            yield folder
+            for file in folder.rglob("*"):
+                if file.is_file():
+                    sync(file)
+            if final.exists():
+                return  # the same inputs were worked on before; what is there is the same
+            folder.rename(final)
+            sync(final.parent)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    @staticmethod
+    def key(*facts: Any) -> str:
+        """16 hex digits of what something was made from: revision, configuration, keys and digests of inputs."""
+        text = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def digest(self, path: Path) -> str:
+        """sha256 of a file, remembered while its size and modification time stay the same."""
+        return digests(self.home).of(path)
+
+    def numbers(self) -> list[int]:
+        return sorted(int(path.stem) for path in (self.home / "versions").glob("[0-9]*.json"))
+
+    def manifest(self, number: int) -> dict[str, Any]:
+        path = self.home / "versions" / f"{number:06d}.json"
+        try:
+            return json.loads(path.read_text("utf-8"))
+        except FileNotFoundError:
+            found = ", ".join(map(str, self.numbers())) or "none"
+            raise UsageError(f"there is no version {number} of pool {self.pool!r}; there are: {found}") from None
+        except json.JSONDecodeError as problem:
+            raise LakeError(f"{path} is damaged ({problem}); restore it from a backup, or remove it") from None
+
+    def versions(self) -> list[Version]:
+        return [self.version(number) for number in self.numbers()]
+
+    def version(self, reference: int | str) -> Version:
+        """The version of a number, or `latest`: the newest one that ends a run. UsageError where there is none."""
+        if reference == "latest":
+            found = self.latest()
+            if found is None:
+                raise UsageError(f"pool {self.pool!r} has no complete version yet; run `sluice curate` first")
+            return found
+        if not str(reference).isdigit():
+            raise UsageError(f"a version is a number or `latest`, not {reference!r}; see `sluice versions`")
+        manifest = self.manifest(int(reference))
+        return Version(
+            lake=self,
+            stage=manifest["stage"],
+            parts=tuple(Part(**part) for part in manifest["parts"]),
+            columns=manifest["columns"],
+            artifacts=manifest["artifacts"],
+            config=manifest["config"],
+            summary=manifest["summary"],
+            number=manifest["version"],
+            manifest=manifest,
+        )
+
+    def latest(self) -> Version | None:
+        for number in reversed(self.numbers()):
+            if self.manifest(number)["complete"]:
+                return self.version(number)
+        return None
+
+    def commit(self, draft: Version, facts: Mapping[str, Any]) -> Version:
+        """Write the manifest and link it to the next free number: exclusive, whole or not at all.
+
+        `facts` are what the digest does not cover: parent, previous, run, gate, code, created_at, complete, inputs.
+        """
+        content = draft.content()
+        folder = self.home / "versions"
+        folder.mkdir(parents=True, exist_ok=True)
+        while True:
+            number = max(self.numbers(), default=0) + 1
+            manifest = {"format": FORMAT, "version": number, "digest": digest_of(content), **content, **facts}
+            manifest["summary"] = dict(draft.summary)
+            aside = folder / f"{TEMPORARY}{uuid.uuid4().hex}"
+            aside.write_text(json.dumps(manifest, indent=1, ensure_ascii=False), "utf-8")
+            sync(aside)
+            try:
+                os.link(aside, folder / f"{number:06d}.json")
+            except FileExistsError:
+                continue
+            finally:
+                aside.unlink()
+            sync(folder)
+            digests(self.home).save()
+            return self.version(number)
+
+
+def digest_of(content: Mapping[str, Any]) -> str:
+    """sha256 of a version's content."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def open_lake(root: Path, pool: str, source: str | None = None) -> Lake:
+    """The pool's folder, made when a source is given. LakeError: another format, or the name has another source."""
+    lake = Lake(Path(root), pool)
+    path = lake.home / "pool.json"
+    if not path.exists():
+        if source is None:
+            raise UsageError(f"there is no pool {pool!r} in the lake {root}; run `sluice curate POOL --lake {root}`")
+        lake.home.mkdir(parents=True, exist_ok=True)
+        write_json(path, {"format": FORMAT, "pool": pool, "source": source})
+        return lake
+    facts = json.loads(path.read_text("utf-8"))
+    if facts["format"] != FORMAT:
+        raise LakeError(
+            f"{path}: format {FORMAT} was expected, {facts['format']} was found; use the release that wrote it"
+        )
+    if source is not None and facts["source"] != source:
+        raise UsageError(
+            f"the lake {root} has a pool {pool!r} from {facts['source']}; this one is from {source}: "
+            "give it a name of its own with --pool"
+        )
+    return lake
+
+
+def find_pool(root: Path, pool: str | None) -> Lake:
+    """The named pool of a lake, or its only one. UsageError otherwise."""
+    if pool is not None:
+        return open_lake(root, pool)
+    names = sorted(path.parent.name for path in Path(root).glob("*/pool.json"))
+    if len(names) != 1:
+        found = ", ".join(names) if names else "none"
+        raise UsageError(f"the lake {root} should hold one pool, or --pool should name one; it holds: {found}")
+    return open_lake(root, names[0])

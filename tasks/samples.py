@@ -1,7 +1,8 @@
 """What a sample is: its columns, its verdict, the reasons why it may not be used.
 
 Row i of a part is the same sample in every column group. Two groups are defined here: `samples`, the facts that one
-shard can tell, and `decision`, what one version decided. CONTRACT is the table that everyone downstream reads.
+shard can tell whatever its name, and `decision`, what one version decided. CONTRACT is the table that everyone
+downstream reads.
 """
 
 from __future__ import annotations
@@ -41,7 +42,6 @@ SAMPLES: Final = pa.schema(
     [
         ("uid", pa.string()),
         ("key", pa.string()),
-        ("shard", pa.string()),  # source path, relative to the pool
         ("member", pa.string()),  # the image's name inside the shard
         ("offset", pa.int64()),  # tar: first byte of the image; Parquet: row; folder: 0
         ("caption", pa.string()),  # null where there is none that is UTF-8

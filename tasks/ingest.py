@@ -1,0 +1,213 @@
+"""Ingest: every sample of every shard gets a place, part and row; what cannot be used is quarantined with a reason.
+
+The image is decoded here, once. A `Sink` given by the flow receives each decoded image while the shard is read, so that
+embedding costs no second read and no second decode.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from PIL import Image
+
+from tasks import samples
+from tasks.errors import ConfigError
+from tasks.files import read_table, write_table
+from tasks.images import FORMATS, ImageProblem, decode
+from tasks.lake import MapParts, Part, Version
+from tasks.pools import Broken, Raw, Shard, failed_rows, read_shard
+
+REVISION = 1
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    formats: tuple[str, ...] = FORMATS  # Pillow's names of the formats that are decoded
+    max_pixels: int = 80_000_000  # width × height above which an image is a decompression bomb
+    max_bytes: int = 256 << 20  # bytes of one image file
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.formats) - set(FORMATS))
+        if unknown:
+            raise ConfigError(f"ingest.formats: {', '.join(FORMATS)} can be decoded, not {', '.join(unknown)}")
+        if not 1 <= self.max_pixels <= 89_000_000:
+            raise ConfigError(f"ingest.max_pixels: 1 to 89,000,000 was expected, {self.max_pixels} was found")
+
+
+class PartSink(Protocol):
+    """Takes one part's images in row order and writes what it makes of them."""
+
+    def prepare(self, image: Image.Image) -> Any: ...
+    def put(self, prepared: Any | None) -> None: ...
+    def finish(self) -> None: ...
+
+
+Sink = Callable[[str], PartSink | None]  # a part's name → its sink, or None where that work is done already
+
+
+def examine(raw: Raw, config: Config) -> tuple[dict[str, Any], Image.Image | None]:
+    """One sample's facts and its decoded image; the image is None where the sample is quarantined."""
+    sha256 = hashlib.sha256(raw.image or b"").hexdigest()
+    caption, caption_problem = _caption(raw.caption)
+    row: dict[str, Any] = {
+        "uid": samples.uid_of(raw.uid, raw.url, sha256, raw.key), "key": raw.key, "member": raw.member,
+        "offset": raw.offset, "caption": caption, "width": None, "height": None,
+        "sha256": sha256 if raw.image is not None else None, "status": samples.OK, "reason": None,
+    }  # fmt: skip
+    image, image_problem = None, samples.MISSING_IMAGE
+    if raw.image is not None and raw.problem not in (samples.TRUNCATED_TAR, samples.TOO_MANY_BYTES):
+        try:
+            image, image_problem = decode(raw.image, config.max_pixels, config.formats), ""
+            row["width"], row["height"] = image.size
+        except ImageProblem as problem:
+            image_problem = str(problem)
+    reason = raw.problem or image_problem or caption_problem
+    if reason:
+        row["status"], row["reason"], image = samples.QUARANTINED, reason, None
+    return row, image
+
+
+def _caption(caption: bytes | str | None) -> tuple[str | None, str | None]:
+    """The caption as text, or the reason why it is none."""
+    if caption is None:
+        return None, samples.MISSING_CAPTION
+    try:
+        text = caption.decode("utf-8") if isinstance(caption, bytes) else str(caption)
+        text.encode("utf-8")  # a JSON escape can name half a surrogate pair
+    except UnicodeError:
+        return None, samples.CAPTION_NOT_UTF8
+    return (text, None) if text.strip() else (text, samples.EMPTY_CAPTION)
+
+
+def ingest_part(item: tuple[Shard, str, str], config: Config, sink: Sink | None, decoders: int) -> None:
+    """Read one shard and write its part's samples; the sink writes what it makes of the images on the way.
+
+    `item` is the shard, the part's name and the path to write.
+    """
+    shard, part, path = item
+    writer = sink(part) if sink is not None else None
+    rows: list[dict[str, Any]] = []
+    broken: list[str] = []
+
+    def work(raw: Raw) -> tuple[dict[str, Any], Any | None]:
+        row, image = examine(raw, config)
+        return row, writer.prepare(image) if writer is not None and image is not None else None
+
+    for row, prepared in in_order(work, _without_break(shard, config, broken), decoders):
+        rows.append(row)
+        if writer is not None:
+            writer.put(prepared)
+    if writer is not None:
+        writer.finish()
+    table = pa.Table.from_pylist(rows, schema=samples.SAMPLES)
+    write_table(Path(path), table.replace_schema_metadata({"broken": broken[0]} if broken else {}))
+
+
+def _without_break(shard: Shard, config: Config, broken: list[str]) -> Iterator[Raw]:
+    for item in read_shard(shard, config.max_bytes):
+        if isinstance(item, Broken):
+            broken.append(item.why)
+        else:
+            yield item
+
+
+def in_order(work: Callable[[T], R], items: Iterator[T], threads: int, ahead: int = 64) -> Iterator[R]:
+    """Results of `work` in the items' order, computed by threads at most `ahead` items before they are taken."""
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[R]] = deque()
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) >= ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def run(
+    version: Version,
+    config: Config,
+    map_parts: MapParts,
+    shards: list[tuple[Shard, str]],
+    sink: Sink | None,
+    decoders: int,
+) -> Version:
+    """Samples of every shard (each with its content's digest), and the first decision: usable or quarantined."""
+    settings = dataclasses.asdict(config)
+    key = version.lake.key("samples", REVISION, settings)
+    unique = {digest[:16]: (shard, digest) for shard, digest in reversed(shards)}
+    items = [
+        (shard, part, str(version.lake.column_path("samples", key, part)))
+        for part, (shard, _) in sorted(unique.items(), key=lambda item: item[1][0].path)
+        if not version.lake.column_path("samples", key, part).exists()
+    ]
+    map_parts(partial(ingest_part, config=config, sink=sink, decoders=decoders), items)
+    draft = version.derive("ingest", columns={"samples": key}, config=settings)
+    parts = tuple(_part(draft, shard, digest) for shard, digest in sorted(shards, key=lambda pair: pair[0].path))
+    draft = dataclasses.replace(draft, parts=parts)
+    table = draft.table("samples", ["uid", "status", "reason", "sha256"])
+    decision = decide(table)
+    decision_key = version.lake.key("ingest", REVISION, key, [[part.path, part.part] for part in parts])
+    draft.write_decision(decision, decision_key)
+    return draft.derive("ingest", columns={"decision": decision_key}, summary=summarise(draft, table, decision))
+
+
+def _part(draft: Version, shard: Shard, digest: str) -> Part:
+    """What the version records of a shard. Two shards of the same content are one part twice, each with its path."""
+    part = Part(digest[:16], shard.path, digest, 0, failed_rows(shard))
+    table = read_table(draft.column_path("samples", part), ["status"])
+    broken = (table.schema.metadata or {}).get(b"broken")
+    return dataclasses.replace(part, rows=table.num_rows, broken=broken.decode() if broken else None)
+
+
+def decide(table: pa.Table) -> pa.Table:
+    """The verdict of each sample after ingest; a uid that an earlier usable sample has is quarantined."""
+    seen: set[str] = set()
+    reasons: list[str | None] = []
+    for uid, status, reason in zip(*(table[name].to_pylist() for name in ("uid", "status", "reason")), strict=True):
+        if status == samples.OK and uid in seen:
+            reason = samples.DUPLICATE_UID
+        elif status == samples.OK:
+            seen.add(uid)
+        reasons.append(reason)
+    return decision_of(reasons, "ingest")
+
+
+def decision_of(reasons: list[str | None], stage: str) -> pa.Table:
+    """A decision table that quarantines where there is a reason and keeps the rest."""
+    rows = len(reasons)
+    columns = {
+        "verdict": [samples.KEPT if reason is None else samples.QUARANTINED for reason in reasons],
+        "stage": [None if reason is None else stage for reason in reasons],
+        "reason": reasons,
+        "duplicate_of": [None] * rows,
+        "duplicate_similarity": [None] * rows,
+        "weight": [None] * rows,
+    }
+    return pa.table(columns, schema=samples.DECISION)
+
+
+def summarise(draft: Version, table: pa.Table, decision: pa.Table) -> dict[str, Any]:
+    """What ingest saw, for the report and the gate."""
+    reasons = Counter(reason for reason in decision["reason"].to_pylist() if reason is not None)
+    kept = pc.equal(decision["verdict"], samples.KEPT)
+    usable = table["sha256"].filter(kept)
+    return {
+        "shards": len(draft.parts),
+        "read": draft.rows,
+        "quarantined": dict(sorted(reasons.items())),
+        "failed_rows": sum(part.failed_rows for part in draft.parts),
+        "broken_shards": {part.path: part.broken for part in draft.parts if part.broken},
+        "exact_copies": len(usable) - pc.count_distinct(usable).as_py(),
+    }

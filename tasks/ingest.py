@@ -23,7 +23,7 @@ from tasks import samples
 from tasks.errors import ConfigError
 from tasks.files import read_table, write_table
 from tasks.images import FORMATS, ImageProblem, decode
-from tasks.lake import MapParts, Part, Version
+from tasks.lake import Lake, MapParts, Part, Version
 from tasks.pools import Broken, Raw, Shard, failed_rows, read_shard
 
 REVISION = 1
@@ -135,6 +135,11 @@ def in_order(work: Callable[[T], R], items: Iterator[T], threads: int, ahead: in
             yield waiting.popleft().result()
 
 
+def samples_key(lake: Lake, config: Config) -> str:
+    """The key of the samples group: what names its rows."""
+    return lake.key("samples", REVISION, dataclasses.asdict(config))
+
+
 def run(
     version: Version,
     config: Config,
@@ -145,7 +150,7 @@ def run(
 ) -> Version:
     """Samples of every shard (each with its content's digest), and the first decision: usable or quarantined."""
     settings = dataclasses.asdict(config)
-    key = version.lake.key("samples", REVISION, settings)
+    key = samples_key(version.lake, config)
     unique = {digest[:16]: (shard, digest) for shard, digest in reversed(shards)}
     items = [
         (shard, part, str(version.lake.column_path("samples", key, part)))

@@ -237,12 +237,12 @@ class Lake:
                 return self.version(number)
         return None
 
-    def commit(self, draft: Version, facts: Mapping[str, Any]) -> Version:
+    def commit(self, draft: Version, content: Mapping[str, Any], facts: Mapping[str, Any]) -> Version:
         """Write the manifest and link it to the next free number: exclusive, whole or not at all.
 
-        `facts` are what the digest does not cover: parent, previous, run, gate, code, created_at, complete, inputs.
+        `content` is the draft's; `facts` are what the digest does not cover: parent, previous, run, gate, code,
+        created_at, complete, inputs.
         """
-        content = draft.content()
         folder = self.home / "versions"
         folder.mkdir(parents=True, exist_ok=True)
         while True:

@@ -1,7 +1,8 @@
 """The remedy for a torchvision built for CUDA beside a torch that is not: declare the two operators it misses.
 
 PyPI's torchvision wheels are CUDA builds. With a CPU-only torch their compiled part cannot load, and
-`import torchvision` dies with "operator torchvision::nms does not exist". Nothing that we use of torchvision needs the operators themselves.
+`import torchvision` dies with "operator torchvision::nms does not exist". Nothing that we use of torchvision needs
+the operators themselves.
 """
 
 from __future__ import annotations

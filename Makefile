@@ -1,0 +1,46 @@
+# One command runner. Every target makes the environment first; `make demo` and `make test` need nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# annoy compiles with -march=native by default: a cached wheel would then die on another processor.
+export ANNOY_COMPILER_ARGS := -O3,-ffast-math,-fno-associative-math,-std=c++14
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export DO_NOT_TRACK := 1
+
+.PHONY: setup demo test test-slow lint bench bench-dedup lock clean
+
+setup: $(READY)
+
+# Where a registry offers CPU builds of torch apart, TORCH_INDEX=<its address> takes them from there.
+$(READY): pyproject.toml constraints.txt infra/prepare.sh
+	@infra/prepare.sh $(PYTHON)
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/sluice demo
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY)
+	$(BIN)/python -m tests.benchmarks.bench_flow
+
+# Writes what is installed now to the lock; run after changing a dependency on purpose.
+lock: $(READY)
+	$(BIN)/pip freeze --exclude-editable | sed -E 's/\+cpu$$//' | grep -v '^sluice' > constraints.txt
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache *.egg-info

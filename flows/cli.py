@@ -1,0 +1,251 @@
+"""The command `sluice`: thin commands over the flows and the lake."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tasks.errors import SluiceError, UsageError
+from tasks.lake import Lake, Version, find_pool
+
+os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # a failure is said once, in our words
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+
+LakeOption = Annotated[Path, typer.Option("--lake", help="The folder of all pools.")]
+PoolOption = Annotated[str | None, typer.Option("--pool", help="The pool's name, where the lake holds several.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+VersionArgument = Annotated[str, typer.Argument(metavar="V", help="A version's number, or latest.")]
+HERE = Path("lake")
+
+
+@app.command()
+def demo(
+    lake: LakeOption = HERE,
+    pool: Annotated[Path, typer.Option("--pool", help="Where the demo's images are drawn.")] = Path("demo-pool"),
+    workers: Annotated[int | None, typer.Option(help="Processes; default one a core.")] = None,
+) -> None:
+    """Draw the emoji pool, curate it, and print the report.
+
+    Example: sluice demo --lake ./lake
+    """
+    from infra.demo.font import find_font
+
+    say("Drawing the emoji pool …")
+    font = find_font()
+    from infra.demo.draw import CONFIG, draw_pool
+
+    draw_pool(pool, font)
+    outcome = _curate(str(pool), lake, None, pool / CONFIG.name, None, workers)
+    _print_report(find_pool(lake, outcome["pool"]), str(outcome["version"]))
+
+
+@app.command()
+def curate(
+    pool: Annotated[str, typer.Argument(metavar="POOL", help="A folder, a shard, a glob or a brace list.")],
+    lake: LakeOption = HERE,
+    name: Annotated[str | None, typer.Option("--pool", help="The pool's name; default the folder's.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="A TOML file.")] = None,
+    dask: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler; default this machine.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes on this machine; default one a core.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a pool through ingest, embed, filter, dedup, reweight and publish.
+
+    Example: sluice curate ./my-pool --config my.toml
+    """
+    outcome = _curate(pool, lake, name, config, dask, workers)
+    if as_json:
+        print(json.dumps(outcome))
+    elif outcome["status"] != "nothing new":
+        _print_report(find_pool(lake, outcome["pool"]), str(outcome["version"]))
+
+
+def _curate(
+    pool: str, lake: Path, name: str | None, config: Path | None, dask: str | None, workers: int | None
+) -> dict[str, Any]:
+    from flows.config import read_config
+    from flows.runtime import check_address
+    from tasks.pools import list_shards
+
+    # What is wrong with the call is said before a server is started.
+    read_config(config)
+    list_shards(pool)
+    if dask is not None:
+        check_address(dask)
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers: at least 1 was expected, {workers} was found")
+    from flows.curate import curate as flow
+
+    outcome: dict[str, Any] = flow(pool, str(lake), name, str(config) if config else None, dask, workers)
+    return outcome
+
+
+def _print_report(lake: Lake, version: str) -> None:
+    from rich.console import Console
+    from tasks.screen import screen
+
+    Console().print(screen(lake.version(version)))
+
+
+@app.command()
+def versions(lake: LakeOption = HERE, pool: PoolOption = None, as_json: JsonOption = False) -> None:
+    """List a pool's versions, oldest first.
+
+    Example: sluice versions --json
+    """
+    fields = ("version", "stage", "parent", "digest", "counts", "complete", "created_at")
+    home = find_pool(lake, pool)
+    rows = [{name: home.manifest(number)[name] for name in fields} for number in home.numbers()]
+    if as_json:
+        print("[" + ",\n ".join(json.dumps(row) for row in rows) + "]")
+        return
+    from rich.table import Table
+
+    heads = ("version", "stage", "from", "kept", "filtered", "duplicate", "quarantined", "digest", "made")
+    table = Table(*heads, box=None, pad_edge=False)
+    for row in rows:
+        counts = [f"{row['counts'][verdict]:,}" for verdict in heads[3:7]]
+        number = f"{row['version']}{' ●' if row['complete'] else ''}"
+        parent = "" if row["parent"] is None else str(row["parent"])
+        table.add_row(number, row["stage"], parent, *counts, row["digest"][:12], row["created_at"])
+    _print(table)
+
+
+@app.command()
+def show(
+    version: VersionArgument, lake: LakeOption = HERE, pool: PoolOption = None, as_json: JsonOption = False
+) -> None:
+    """What a version is made of: counts, gates, configuration, digests.
+
+    Example: sluice show latest
+    """
+    found = find_pool(lake, pool).version(version)
+    if as_json:
+        print(json.dumps(found.manifest, indent=1, ensure_ascii=False))
+        return
+    from flows.texts import show_text
+
+    print(show_text(found))
+
+
+@app.command()
+def diff(
+    before: Annotated[str, typer.Argument(metavar="A", help="A version.")],
+    after: Annotated[str, typer.Argument(metavar="B", help="Another version.")],
+    lake: LakeOption = HERE,
+    pool: PoolOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Which samples moved between two versions, and which settings changed.
+
+    Example: sluice diff 5 latest
+    """
+    from flows.texts import diff_text
+    from tasks import history
+
+    home = find_pool(lake, pool)
+    found = history.diff(home.version(before), home.version(after))
+    print(json.dumps(found, indent=1, ensure_ascii=False) if as_json else diff_text(found))
+
+
+@app.command()
+def why(
+    uid: Annotated[str, typer.Argument(metavar="UID", help="A sample's uid, or its key where only one has it.")],
+    version: Annotated[str, typer.Option("--version", help="A version's number, or latest.")] = "latest",
+    lake: LakeOption = HERE,
+    pool: PoolOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Why one sample is in a version, or why it is out.
+
+    Example: sluice why 031f0bb60e75c57deeb8b23df90726b2
+    """
+    from flows.texts import why_text
+    from tasks import history
+
+    found = history.why(find_pool(lake, pool).version(version), uid)
+    print(json.dumps(found, indent=1, ensure_ascii=False) if as_json else why_text(found))
+
+
+@app.command()
+def audit(
+    version: VersionArgument,
+    lake: LakeOption = HERE,
+    pool: PoolOption = None,
+    rows: Annotated[int, typer.Option(help="Words to print, largest change first.")] = 30,
+    as_json: JsonOption = False,
+) -> None:
+    """How a version's captions differ from the pool's, word by word.
+
+    Example: sluice audit latest --rows 50
+    """
+    from flows.texts import audit_table
+    from tasks.files import read_table
+
+    found = find_pool(lake, pool).version(version)
+    words = read_table(_audit(found) / "words.parquet")
+    if as_json:
+        print(json.dumps(words.to_pylist(), ensure_ascii=False))
+    else:
+        _print(audit_table(words, rows))
+
+
+def _audit(version: Version) -> Path:
+    if "audit" not in version.artifacts:
+        raise UsageError(f"version {version.number} has no audit; see `sluice versions` for one after filter")
+    return version.artifact("audit")
+
+
+@app.command()
+def export(
+    version: VersionArgument,
+    out: Annotated[Path, typer.Option("--out", help="The folder to write.")],
+    form: Annotated[str, typer.Option("--format", help="parquet, or webdataset.")] = "parquet",
+    lake: LakeOption = HERE,
+    pool: PoolOption = None,
+) -> None:
+    """Write a version for a trainer: one row a sample, or tar shards of the survivors, byte for byte.
+
+    Example: sluice export latest --format webdataset --out ./curated
+    """
+    from tasks import exports
+
+    found = find_pool(lake, pool).version(version)
+    formats = {"parquet": exports.export_parquet, "webdataset": exports.export_webdataset}
+    if form not in formats:
+        raise UsageError(f"--format: {' or '.join(formats)} was expected, not {form!r}")
+    say(f"wrote {formats[form](found, out)}")
+
+
+def _print(renderable: Any) -> None:
+    from rich.console import Console
+
+    Console().print(renderable)
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def main() -> None:
+    """Run the command; what went wrong is one message and an exit status, 1 for a run, 2 for the call."""
+    try:
+        app()
+    except SluiceError as problem:
+        say(f"sluice: {problem}")
+        sys.exit(problem.exit_status)
+    except KeyboardInterrupt:
+        say("sluice: interrupted; the lake is whole, and the same command goes on where this one stopped")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

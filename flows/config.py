@@ -1,0 +1,96 @@
+"""The configuration of a run: the stages' own Config classes, read from TOML."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from tasks import audit, dedup, embed, filter, gates, ingest, publish, reweight
+from tasks.errors import ConfigError
+
+
+@dataclasses.dataclass(frozen=True)
+class CurateConfig:
+    ingest: ingest.Config = dataclasses.field(default_factory=ingest.Config)
+    embed: embed.Config = dataclasses.field(default_factory=embed.Config)
+    filter: filter.Config = dataclasses.field(default_factory=filter.Config)
+    dedup: dedup.Config = dataclasses.field(default_factory=dedup.Config)
+    audit: audit.Config = dataclasses.field(default_factory=audit.Config)
+    reweight: reweight.Config = dataclasses.field(default_factory=reweight.Config)
+    publish: publish.Config = dataclasses.field(default_factory=publish.Config)
+    gates: gates.Config = dataclasses.field(default_factory=gates.Config)
+
+
+FILES = (("embed", "model"), ("embed", "pretrained"), ("embed", "embeddings"))  # may name a file or a folder
+
+
+def read_config(path: Path | None) -> CurateConfig:
+    """The configuration in a TOML file, or the defaults. ConfigError: not TOML, an unknown key, a wrong value."""
+    if path is None:
+        return CurateConfig()
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"there is no configuration {path}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise ConfigError(f"{path} is not TOML: {problem}") from None
+    return parse_config(values, path.parent, str(path))
+
+
+def parse_config(values: dict[str, Any], folder: Path, where: str) -> CurateConfig:
+    """The configuration of plain values; relative paths in it are relative to `folder`."""
+    from pydantic import TypeAdapter, ValidationError
+
+    _check_keys(values, CurateConfig, where, ())
+    try:
+        return TypeAdapter(CurateConfig).validate_python(_absolute(values, folder))
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        if isinstance(first.get("ctx", {}).get("error"), ConfigError):
+            raise first["ctx"]["error"] from None
+        name = ".".join(str(item) for item in first["loc"])
+        raise ConfigError(f"{where}: {name}: {first['msg']}, {first['input']!r} was found") from None
+
+
+def _check_keys(values: Any, kind: Any, where: str, path: tuple[str, ...]) -> None:
+    """Raise ConfigError for a key that no Config has, naming the nearest that one has."""
+    known = {field.name: field for field in dataclasses.fields(kind)}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{where}: [{'.'.join(path)}] should be a table of {', '.join(known)}")
+    for name, value in values.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1, 0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(known)}"
+            raise ConfigError(f"{where}: unknown key {'.'.join((*path, name))!r}; {hint}")
+        inner = _inner(kind, name)
+        for item in value if isinstance(value, list) and inner else [value]:
+            if inner:
+                _check_keys(item, inner, where, (*path, name))
+
+
+def _inner(kind: Any, name: str) -> Any:
+    """The dataclass that a field holds, itself or in a tuple; None where it holds plain values."""
+    import typing
+
+    hint = typing.get_type_hints(kind)[name]
+    options = [hint, *typing.get_args(hint)]
+    return next((option for option in options if dataclasses.is_dataclass(option)), None)
+
+
+def _absolute(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Relative paths made absolute: labels always, model and weights where such a file exists."""
+    out = {name: dict(value) if isinstance(value, dict) else value for name, value in values.items()}
+    categories = out.get("filter", {}).get("category")
+    if isinstance(categories, list):
+        out["filter"]["category"] = [
+            {**item, "labels": str(folder.absolute() / item["labels"])} if isinstance(item.get("labels"), str) else item
+            for item in categories
+        ]
+    for stage, name in FILES:
+        value = out.get(stage, {}).get(name)
+        if isinstance(value, str) and value and (folder / value).exists():
+            out[stage][name] = str((folder / value).absolute())
+    return out

@@ -1,0 +1,194 @@
+"""The flow `curate`: gate in, run, gate out, record, for each of STAGES; every step leaves a version or nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+# Before Prefect is imported: it reads them then. No telemetry, and time for its embedded server on a slow machine.
+os.environ.setdefault("DO_NOT_TRACK", "1")
+os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "90")
+os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from flows.config import CurateConfig, read_config
+from flows.progress import Reporter
+from flows.record import Record, code_revision, recorded
+from flows.runtime import Runtime, decoders
+from flows.stages import REVISIONS, STAGES, Stage, Work, audited
+from flows.texts import failure, stage_line, stage_markdown
+from tasks import embed, gates, lineage
+from tasks.errors import GateFailed, LakeError, PoolError
+from tasks.files import digests
+from tasks.lake import Lake, Version, digest_of, open_lake
+from tasks.lock import hold, now
+from tasks.pools import Shard, list_shards, shard_digest
+
+
+@flow(name="curate", log_prints=False)
+def curate(
+    pool: str,
+    lake: str = "lake",
+    name: str | None = None,
+    config: str | None = None,
+    dask: str | None = None,
+    workers: int | None = None,
+) -> dict[str, Any]:
+    """Curate a pool into a gated, recorded, published dataset version.
+
+    pool: a folder, shard, glob or brace list. lake: the folder of all pools. name: the pool's name, by default the
+    folder's. config: a TOML file. dask: a scheduler's address, by default this machine. workers: processes here.
+    """
+    settings = read_config(Path(config) if config is not None else None)
+    return run_curate(pool, Path(lake), name, settings, Runtime(dask, workers), Reporter())
+
+
+def run_curate(
+    pool: str, root: Path, name: str | None, config: CurateConfig, runtime: Runtime, reporter: Reporter
+) -> dict[str, Any]:
+    """The flow without its Prefect decoration: the run's number, digest and status."""
+    source, shards = list_shards(pool)
+    lake = open_lake(root, name or pool_name(source), str(source.absolute()))
+    record = Record(lake.pool, pool_name(source))
+    with hold(lake.home, record.id) as dead, runtime, recorded(record, lake):
+        if dead:
+            reporter.say(f"Run {dead} died; what it had finished is used.")
+        try:
+            digested = [(shard, shard_digest(shard, lake.digest)) for shard in shards]
+            return Run(lake, config, digested, runtime, reporter, record).curate()
+        finally:
+            reporter.end()
+            digests(lake.home).save()
+            lineage.write_events(lake)
+
+
+def pool_name(source: Path) -> str:
+    name = source.absolute().name
+    if not name:
+        raise PoolError("the pool needs a name: give one with --pool")
+    return name
+
+
+class Run:
+    """One run of the flow: what its stages share."""
+
+    def __init__(
+        self,
+        lake: Lake,
+        config: CurateConfig,
+        shards: list[tuple[Shard, str]],
+        runtime: Runtime,
+        reporter: Reporter,
+        record: Record,
+    ) -> None:
+        self.lake, self.config, self.runtime, self.reporter, self.record = lake, config, runtime, reporter, record
+        self.work = Work(config, shards, runtime.map_parts, decoders(runtime.workers))
+        runtime.on_progress = reporter.parts
+        self.previous = lake.latest()
+        self.version = Version(lake)
+        self.inputs = inputs_key(lake, self.work)
+
+    def curate(self) -> dict[str, Any]:
+        latest = self.previous
+        if latest is not None and latest.manifest["inputs"] == self.inputs and not latest.missing():
+            self.record.status = "nothing new"
+            self.reporter.say(f"Nothing new: version {latest.number} is what these inputs make.")
+            return self.outcome(latest)
+        for stage in STAGES:
+            stage_task(stage.name)(self, stage)
+        return self.outcome(self.version)
+
+    def step(self, stage: Stage) -> None:
+        """Run one stage on the version so far, audit what it made, judge it, commit it."""
+        version = self.version
+        lacking = version.missing()
+        if lacking:
+            raise LakeError(f"version {version.number} lacks {lacking[0]} and {len(lacking) - 1} more; run again")
+        self.record.stage = stage.name
+        self.record.write(self.lake)
+        self.reporter.begin(stage.name)
+        draft = stage.run(version, self.work)
+        if stage.audited:
+            draft = audited(draft, self.work)
+        content = draft.content()
+        done = self.finished(digest_of(content))
+        if done is None:
+            done = self.lake.commit(draft, content, self.facts(stage, version, self.judged(stage, draft)))
+        self.record.versions.append(done.number or 0)
+        self.reporter.end(stage_line(stage.name, done))
+        self.reporter.summary(stage.name, stage_markdown(stage.name, done))
+        self.version = done
+
+    def judged(self, stage: Stage, draft: Version) -> list[gates.Result]:
+        results = gates.evaluate(draft, stage.name, self.config.gates)
+        failed = [result for result in results if not result.passed]
+        if failed:
+            self.record.gate = [dataclasses.asdict(result) for result in failed]
+            text = failure(stage.name, draft, failed)
+            self.reporter.summary(stage.name, text)
+            raise GateFailed(text)
+        return results
+
+    def finished(self, digest: str) -> Version | None:
+        """The same version, if the latest run or one that did not end has committed it."""
+        newest = self.previous.number or 0 if self.previous is not None else 0
+        chain = set(ancestors(self.lake, self.previous))
+        for number in reversed(self.lake.numbers()):
+            if (number > newest or number in chain) and self.lake.manifest(number)["digest"] == digest:
+                return self.lake.version(number)
+        return None
+
+    def facts(self, stage: Stage, parent: Version, results: list[gates.Result]) -> dict[str, Any]:
+        complete = stage is STAGES[-1]
+        return {
+            "parent": parent.number,
+            "previous": self.previous.number if self.previous is not None else None,
+            "run": self.record.id,
+            "gate": [dataclasses.asdict(result) for result in results],
+            "code": code_revision(),
+            "created_at": now(),
+            "complete": complete,
+            "inputs": self.inputs if complete else None,
+        }
+
+    def outcome(self, version: Version) -> dict[str, Any]:
+        counts = version.manifest["counts"]
+        facts = {"pool": self.lake.pool, "version": version.number, "digest": version.manifest["digest"]}
+        return {**facts, "status": self.record.status, "counts": counts, "parts_worked": self.runtime.parts_done}
+
+
+def stage_task(name: str) -> Any:
+    """A Prefect task named after its stage. No retries: what fails here fails again, and Dask retries lost workers."""
+
+    @task(name=name, task_run_name=name, cache_policy=NO_CACHE, persist_result=False)
+    def run_stage(run: Run, stage: Stage) -> None:
+        run.step(stage)
+
+    return run_stage
+
+
+def ancestors(lake: Lake, version: Version | None) -> list[int]:
+    """The numbers of a version and of those that it was made from."""
+    found: list[int] = []
+    number = version.number if version is not None else None
+    while number is not None:
+        found.append(number)
+        number = lake.manifest(number)["parent"]
+    return found
+
+
+def inputs_key(lake: Lake, work: Work) -> str:
+    """Digest of all that a run depends on: shards, configuration, labels, weights, the stages' revisions."""
+    config = dataclasses.asdict(work.config)
+    config["embed"] = embed.settings(work.config.embed)
+    labels = []
+    for category in config["filter"]["category"]:
+        path = Path(category.pop("labels"))
+        labels.append(lake.digest(path) if path.is_file() else None)
+    weights = embed.embedder(lake, work.config.embed, "")[0]
+    return lake.key(REVISIONS, config, labels, weights, [[shard.path, digest] for shard, digest in work.shards])

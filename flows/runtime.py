@@ -1,0 +1,127 @@
+"""Runs a function on many parts: on a Dask cluster of this machine, started when first needed, or on the team's own.
+
+The only file that knows clusters. Stages get `map_parts` and know no more.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+from tasks.errors import SluiceError, UsageError
+
+Progress = Callable[[int, int], None]  # parts done, parts in all
+
+DASK = {"distributed.scheduler.allowed-failures": 3, "distributed.scheduler.no-workers-timeout": "60s"}
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class Runtime:
+    """A Dask client for one run; a context manager.
+
+    Without an address: a cluster on loopback, one worker a core (one a GPU where there are any), without a dashboard.
+    """
+
+    def __init__(self, address: str | None = None, workers: int | None = None) -> None:
+        if address is not None:
+            check_address(address)
+        self.address = address
+        self.workers = workers
+        self.on_progress: Progress = lambda done, total: None
+        self.parts_done = 0
+        self._client: Any = None
+        self._cluster: Any = None
+
+    def __enter__(self) -> Runtime:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for closable in (self._client, self._cluster):
+            if closable is not None:
+                closable.close()
+
+    def map_parts(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+        """The function's results in the items' order. SluiceError where a part killed its workers again and again."""
+        items = list(items)
+        if not items:
+            return []
+        from distributed import KilledWorker, as_completed
+
+        client = self._connect()
+        futures = [client.submit(function, item, pure=False) for item in items]
+        self.on_progress(0, len(items))
+        try:
+            for done, future in enumerate(as_completed(futures), 1):
+                future.result()
+                self.parts_done += 1
+                self.on_progress(done, len(items))
+        except KilledWorker as problem:
+            raise SluiceError(
+                f"a part killed every worker that took it ({problem}); most often it needs more memory than there is"
+            ) from problem
+        finally:
+            if any(not future.done() for future in futures):
+                client.cancel(futures)
+        return [future.result() for future in futures]
+
+    def _connect(self) -> Any:
+        if self._client is None:
+            import dask
+            from distributed import Client
+
+            dask.config.set(
+                {"distributed.scheduler.allowed-failures": 3, "distributed.scheduler.no-workers-timeout": "60s"}
+            )
+            target = self.address or self._local_cluster()
+            try:
+                self._client = Client(target, timeout="20s")
+            except (OSError, TimeoutError) as problem:
+                raise SluiceError(
+                    f"no Dask scheduler answered at {self.address} ({problem}); start one with `dask scheduler`, or "
+                    "leave --dask out to use this machine"
+                ) from problem
+        return self._client
+
+    def _local_cluster(self) -> Any:
+        from distributed import LocalCluster
+
+        self._cluster = LocalCluster(
+            n_workers=self.workers or default_workers(),
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address=None,  # its default listens on every interface
+            silence_logs=40,
+        )
+        return self._cluster
+
+
+def default_workers() -> int:
+    """One a GPU where there are any, else one a core that this process may use."""
+    import torch
+
+    return int(torch.cuda.device_count()) or len(os.sched_getaffinity(0))
+
+
+def decoders(workers: int | None) -> int:
+    """Decoding threads beside one worker's forward pass."""
+    return max(1, len(os.sched_getaffinity(0)) // (workers or len(os.sched_getaffinity(0))))
+
+
+def check_address(address: str) -> None:
+    """UsageError for an address that would carry code in the clear beyond this machine."""
+    parts = urlsplit(address)
+    if parts.scheme not in ("tcp", "tls") or not parts.hostname or not parts.port:
+        raise UsageError(
+            f"--dask: an address such as tcp://127.0.0.1:8786 or tls://host:8786 was expected, not {address}"
+        )
+    if parts.scheme == "tcp" and parts.hostname not in LOOPBACK and os.environ.get("SLUICE_ALLOW_PLAIN_TCP") != "1":
+        raise UsageError(
+            f"--dask: {address} is neither loopback nor TLS, and whoever reaches a scheduler can run code on it; use "
+            "tls://, or set SLUICE_ALLOW_PLAIN_TCP=1 on a network that you trust"
+        )

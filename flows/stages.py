@@ -1,0 +1,67 @@
+"""The way of the data: STAGES, in order. Reading this tuple is reading the architecture."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Final
+
+from flows.config import CurateConfig
+from tasks import audit, dedup, embed, filter, ingest, publish, reweight
+from tasks.lake import MapParts, Version
+from tasks.pools import Shard
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What a stage may use besides the version: its configuration, the pool's shards, the workers."""
+
+    config: CurateConfig
+    shards: list[tuple[Shard, str]]  # each with its content's sha256
+    map_parts: MapParts
+    decoders: int = 1  # threads that decode beside one worker's forward pass
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One step that makes a version; `audited` where it changes which samples are in, or how much they weigh."""
+
+    name: str
+    run: Callable[[Version, Work], Version]
+    audited: bool = True
+
+
+def _ingest(version: Version, work: Work) -> Version:
+    """Ingest and embed: the shard is read once for both."""
+    samples = ingest.samples_key(version.lake, work.config.ingest)
+    key, sink = embed.embedder(version.lake, work.config.embed, samples)
+    draft = ingest.run(version, work.config.ingest, work.map_parts, work.shards, sink, work.decoders)
+    draft = embed.run(draft, work.config.embed, work.map_parts, work.shards, key, sink)
+    return dataclasses.replace(draft, stage="ingest")
+
+
+def _simple(module: Any, name: str) -> Callable[[Version, Work], Version]:
+    def run(version: Version, work: Work) -> Version:
+        draft: Version = module.run(version, getattr(work.config, name), work.map_parts)
+        return draft
+
+    return run
+
+
+STAGES: Final = (
+    Stage("ingest", _ingest),
+    Stage("filter", _simple(filter, "filter")),
+    Stage("dedup", _simple(dedup, "dedup")),
+    Stage("reweight", _simple(reweight, "reweight")),
+    Stage("publish", _simple(publish, "publish"), audited=False),
+)
+
+REVISIONS: Final = {
+    module.__name__: module.REVISION for module in (ingest, embed, filter, dedup, reweight, publish, audit)
+}
+
+
+def audited(version: Version, work: Work) -> Version:
+    """The version with its audit; the stage stays the one that made it."""
+    draft: Version = audit.run(version, work.config.audit, work.map_parts)
+    return dataclasses.replace(draft, stage=version.stage)

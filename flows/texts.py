@@ -1,0 +1,75 @@
+"""What a stage did, in words: a line for the terminal, Markdown for the Prefect UI, and why a gate failed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tasks.gates import Result
+from tasks.lake import Version
+
+
+def stage_line(stage: str, version: Version) -> str:
+    """One line: what the stage did, and the version that came of it."""
+    facts = version.summary.get(stage, {})
+    counts = version.manifest["counts"]
+    text = {
+        "ingest": lambda: f"{facts['read']:,} samples read, {counts['quarantined']:,} quarantined",
+        "filter": lambda: f"{counts['filtered']:,} filtered",
+        "dedup": lambda: f"{counts['duplicate']:,} near-duplicates removed, {counts['kept']:,} kept",
+        "reweight": lambda: f"{counts['kept']:,} weighted",
+        "publish": lambda: f"{counts['kept']:,} samples published",
+    }[stage]()
+    return f"{text} → version {version.number}"
+
+
+def stage_markdown(stage: str, version: Version) -> str:
+    """The funnel so far, and the gate's results."""
+    rows = [f"| {name} | {count:,} |" for name, count in version.manifest["counts"].items()]
+    gate = [
+        f"| {result['metric']} | {_number(result['value'])} | {_range(result)} | {'yes' if result['passed'] else 'NO'} |"
+        for result in version.manifest["gate"]
+    ]
+    return "\n".join(
+        [f"**{stage}**: {stage_line(stage, version)}", "", "| verdict | samples |", "| --- | ---: |", *rows, ""]
+        + ["| gate | found | expected | passed |", "| --- | ---: | --- | --- |", *gate]
+    )
+
+
+def _number(value: Any) -> str:
+    return "not evaluated" if value is None else f"{value:g}"
+
+
+def _range(result: dict[str, Any]) -> str:
+    low, high = result["low"], result["high"]
+    if low == high:
+        return f"{low:g}"
+    return f"{'' if low is None else f'{low:g}'} … {'' if high is None else f'{high:g}'}"
+
+
+def failure(stage: str, draft: Version, failed: Sequence[Result]) -> str:
+    """What failed, where and by how much, and what to do next."""
+    lines = [f"the gate after {stage} failed; no version was committed, and what was there before is untouched:"]
+    lines += [f"  {result.sentence()}" for result in failed]
+    metrics = {result.metric for result in failed}
+    if "filtered_share" in metrics:
+        lines += [f"  {line}" for line in smaller_removals(draft.summary.get("filter", {}))]
+    lines.append(f"next: {_advice(metrics)}")
+    return "\n".join(lines)
+
+
+def smaller_removals(facts: dict[str, Any]) -> list[str]:
+    """What recall a smaller removal would cost, a line a category and share."""
+    return []
+
+
+def _advice(metrics: set[str]) -> str:
+    if "filtered_share" in metrics:
+        return "add labels near the threshold, lower the category's recall, or raise gates.max_filtered on purpose"
+    if "quarantined_share" in metrics:
+        return "look at the reasons with `sluice show`, mend the pool, or raise gates.max_quarantined on purpose"
+    if "duplicate_share" in metrics:
+        return "raise dedup.threshold, or raise gates.max_duplicates on purpose"
+    if "effective_sample_share" in metrics:
+        return "restore fewer terms, lower reweight.cap, or lower gates.min_effective_sample_share on purpose"
+    return "this is not expected of any pool; keep the run's record, and report it"

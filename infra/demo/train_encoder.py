@@ -1,0 +1,222 @@
+"""Trains the demo's small CLIP: python -m infra.demo.train_encoder DEMO_POOL CLIPART_POOL --minutes 30.
+
+The contrastive loss of CLIP (Radford et al. 2021, section 2.3), with all pairs that share an image or a caption as positives
+(UniCL, Yang et al. 2022, section 3.2), on two looks at each image, which are also drawn together: what is near in this space
+should be near whatever the crop. The shipped weights are an average over the last steps, in float16.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import math
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from infra.demo.encoder_augment import look, reword
+from infra.demo.encoder_data import Pairs, read_pools
+from tasks.torchvision_ops import declare_missing_ops
+
+NAME = "sluice-demo"
+FOLDER = Path(__file__).parent / "encoder"
+STORED_SIDE = 96  # pixels, in memory
+SIDES = ((0.65, 64), (1.0, 80))  # (until this share of the steps, pixels): small images first, for speed
+CAP = 200  # samples a epoch with one same image or caption: 1,375 stars are named alike
+BATCH = 256  # pairs; each is looked at twice
+PEAK_RATE = 1.5e-3
+WEIGHT_DECAY = 0.1
+WARM_UP_STEPS = 150
+AVERAGE = 0.998  # of the weights, a step
+TOGETHER = 1.0  # weight of the distance between two looks
+MAX_SCALE = math.log(60.0)  # of the logits; CLIP's 100 overfits so few pairs
+
+
+@dataclass
+class Training:
+    model: Any
+    average: Any
+    optimizer: torch.optim.Optimizer
+    tokenizer: Any
+    seconds: float  # the budget: the schedule follows the clock, so that a busy machine ends on time too
+    began: float
+    step: int = 0
+
+    @property
+    def progress(self) -> float:
+        """The share of the budget that is spent, in [0, 1]."""
+        return min(1.0, (time.perf_counter() - self.began) / self.seconds)
+
+    def side(self) -> int:
+        progress = self.progress
+        return next(side for until, side in SIDES if progress <= until)
+
+    def rate(self) -> float:
+        warm = min(1.0, (self.step + 1) / WARM_UP_STEPS)
+        return PEAK_RATE * warm * 0.5 * (1 + math.cos(math.pi * self.progress))
+
+
+def build(name: str = NAME) -> Any:
+    """A new model of the shipped configuration, with open_clip's random weights."""
+    declare_missing_ops()
+    import open_clip
+
+    open_clip.add_model_config(FOLDER / f"{NAME}.json")
+    return open_clip.create_model(name)
+
+
+def tokenizer() -> Any:
+    declare_missing_ops()
+    import open_clip
+
+    open_clip.add_model_config(FOLDER / f"{NAME}.json")
+    return open_clip.get_tokenizer(NAME)
+
+
+def main() -> None:
+    options = _options()
+    torch.manual_seed(options.seed)
+    torch.set_num_threads(options.threads)
+    pairs = read_pools(options.pools, STORED_SIDE)
+    train = np.flatnonzero(~pairs.held_out)
+    print(f"{len(train)} pairs to train on, {len(pairs) - len(train)} held out", flush=True)
+    training = _start(60 * options.minutes)
+    draw = random.Random(options.seed)
+    generator = torch.Generator().manual_seed(options.seed)
+    while training.progress < 1:
+        loss = _train_epoch(training, pairs, _epoch(pairs, train, draw), draw, generator)
+        found = recall_at_5(training.average, training.tokenizer, pairs)
+        print(f"step {training.step} ({training.progress:.0%}): loss {loss:.3f}, held-out R@5 {found:.3f}", flush=True)
+        export(training.average, options.out)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pools", nargs="+", type=Path, help="folders in img2dataset's layout")
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=FOLDER / f"{NAME}.safetensors")
+    return parser.parse_args()
+
+
+def _start(seconds: float) -> Training:
+    model = build().to(memory_format=torch.channels_last).train()
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": [p for p in model.parameters() if p.ndim >= 2], "weight_decay": WEIGHT_DECAY},
+            {"params": [p for p in model.parameters() if p.ndim < 2], "weight_decay": 0.0},
+        ],
+        lr=PEAK_RATE,
+        betas=(0.9, 0.98),
+    )
+    average = copy.deepcopy(model).eval()
+    return Training(model, average, optimizer, tokenizer(), seconds, time.perf_counter())
+
+
+def _epoch(pairs: Pairs, train: np.ndarray, draw: random.Random) -> list[int]:
+    """Indices in random order, at most CAP of those with one image or caption."""
+    order = train.tolist()
+    draw.shuffle(order)
+    taken: dict[int, int] = {}
+    kept = []
+    for index in order:
+        same = int(pairs.same[index])
+        taken[same] = taken.get(same, 0) + 1
+        if taken[same] <= CAP:
+            kept.append(index)
+    return kept
+
+
+def _train_epoch(
+    training: Training, pairs: Pairs, order: list[int], draw: random.Random, generator: torch.Generator
+) -> float:
+    losses = []
+    for batch in _batches(order):
+        if training.progress >= 1:
+            break
+        for group in training.optimizer.param_groups:
+            group["lr"] = training.rate()
+        images, flip = pairs.images[batch], ~pairs.drawn[batch]
+        looks = torch.cat([look(images, flip, training.side(), generator) for _ in range(2)])
+        words = training.tokenizer([reword(pairs.captions[index], draw) for index in batch])
+        loss = _loss(training.model, looks, words, torch.from_numpy(pairs.same[batch]))
+        training.optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(training.model.parameters(), 1.0)
+        training.optimizer.step()
+        training.step += 1
+        _average(training)
+        losses.append(loss.item())
+    return float(np.mean(losses)) if losses else math.nan
+
+
+def _batches(order: list[int]) -> Iterator[list[int]]:
+    for start in range(0, len(order) - BATCH + 1, BATCH):
+        yield order[start : start + BATCH]
+
+
+def _loss(model: Any, looks: torch.Tensor, words: torch.Tensor, same: torch.Tensor) -> torch.Tensor:
+    """looks (2n, 3, h, w), words (n, context), same (n,)."""
+    with torch.autocast("cpu", torch.bfloat16):
+        image, text = model.encode_image(looks), model.encode_text(words)
+    image, text = functional.normalize(image.float(), dim=-1), functional.normalize(text.float(), dim=-1)
+    scale = model.logit_scale.clamp(max=MAX_SCALE).exp()
+    n = len(words)
+    positive = (same[:, None] == same[None, :]).float()
+    wanted = positive / positive.sum(dim=1, keepdim=True)  # (n, n)
+    logits = scale * image @ text.T  # (2n, n)
+    by_image = functional.cross_entropy(logits, wanted.repeat(2, 1))
+    by_text = functional.cross_entropy(logits.view(2, n, n).transpose(1, 2).reshape(2 * n, n), wanted.repeat(2, 1))
+    apart = (1 - (image[:n] * image[n:]).sum(dim=-1)).mean()
+    return (by_image + by_text) / 2 + TOGETHER * apart
+
+
+@torch.no_grad()
+def _average(training: Training) -> None:
+    decay = min(AVERAGE, (1 + training.step) / (10 + training.step))
+    states = zip(training.average.state_dict().values(), training.model.state_dict().values(), strict=True)
+    for kept, new in states:
+        if kept.is_floating_point():
+            kept.lerp_(new, 1 - decay)
+        else:
+            kept.copy_(new)
+
+
+@torch.inference_mode()
+def recall_at_5(model: Any, tokens: Any, pairs: Pairs) -> float:
+    """Held-out captions whose image, or one with the same caption, is among the five nearest held-out images."""
+    from infra.demo.encoder_use import embed_images, embed_texts
+
+    held = np.flatnonzero(pairs.held_out)
+    similarity = embed_texts(model, tokens, [pairs.captions[i] for i in held]) @ embed_images(
+        model, pairs.images[held]
+    ).T
+    nearest = np.argsort(-similarity, axis=1)[:, :5]
+    same = pairs.same[held]
+    return float((same[nearest] == same[:, None]).any(axis=1).mean())
+
+
+def export(model: Any, path: Path) -> None:
+    """float16 safetensors, with the temperature as it was used."""
+    from safetensors.torch import save_file
+
+    state = {
+        name: (value.half() if value.is_floating_point() else value).contiguous()
+        for name, value in model.state_dict().items()
+    }
+    state["logit_scale"] = state["logit_scale"].clamp(max=MAX_SCALE)
+    aside = path.with_suffix(".tmp")
+    save_file(state, aside, metadata={"format": "pt"})
+    aside.replace(path)
+
+
+if __name__ == "__main__":
+    main()

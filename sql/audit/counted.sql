@@ -1,0 +1,28 @@
+-- one row per term that a usable caption has: captions with it in the pool, after the filter, among the kept, and their mass
+-- squares: captions with the term a near-duplicate group, squared and summed (for the design effect)
+-- kept_squares: the same of kept captions; equals n_kept where no group keeps two of them
+with held as (
+    -- one row per term and near-duplicate group; samples alone in their group count together as group -1
+    select
+        token.term,
+        if(pool.unit_size = 1, -1, pool.unit) as unit,
+        count(*) as n_pool,
+        count_if(pool.unfiltered) as n_after_filter,
+        count_if(pool.kept) as n_kept,
+        sum(pool.mass) as mass
+    from token
+    join pool using (sample)
+    group by all
+)
+
+select
+    term,
+    cast(sum(n_pool) as bigint) as n_pool,
+    cast(sum(if(unit = -1, n_pool, 1)) as bigint) as n_units,
+    cast(sum(n_after_filter) as bigint) as n_after_filter,
+    cast(sum(n_kept) as bigint) as n_kept,
+    cast(sum(mass) as bigint) as mass,
+    cast(sum(if(unit = -1, n_pool, n_pool * n_pool)) as bigint) as squares,
+    cast(sum(if(unit = -1, n_kept, n_kept * n_kept)) as bigint) as kept_squares
+from held
+group by term

@@ -1,0 +1,65 @@
+-- one row per audited term that has weight: how far each near-duplicate group moves the weighted change, squared (second)
+-- and to the fourth (fourth), summed over all groups
+-- a group's move z is p / (1 + change) times its influence on the change (linearised ratio), p the term's share of the groups:
+--     z = n_units * (mass with the term) / (term's mass) - p * (group's mass) / (mean mass) - (1 if it has the term) + p
+-- sums are in units of 2^-32, so that they do not depend on the order of rows
+with term as (
+    select term_id as term, n_units, mass, n_units / $units as p
+    from audited
+    where mass > 0
+),
+
+unit as (
+    select unit, any_value(unit_mass) as unit_mass
+    from pool
+    group by unit
+),
+
+everyone as (
+    -- one row: the same sums over all groups for a term that none of them has, without its p
+    select
+        cast(sum(cast(round(pow(1 - unit_mass / $mean_mass, 2) * 4294967296) as hugeint)) as double) as second,
+        cast(sum(cast(round(pow(1 - unit_mass / $mean_mass, 4) * 4294967296) as hugeint)) as double) as fourth
+    from unit
+),
+
+held as (
+    -- one row per term and near-duplicate group with it
+    select token.term, pool.mass, pool.unit_mass
+    from token
+    join pool using (sample)
+    where pool.unit_size = 1
+    union all
+    select token.term, cast(sum(pool.mass) as bigint) as mass, any_value(pool.unit_mass) as unit_mass
+    from token
+    join pool using (sample)
+    where pool.unit_size > 1
+    group by token.term, pool.unit
+),
+
+moved as (
+    select
+        term.term,
+        pow(term.n_units * (held.mass / term.mass) - 1 + term.p * (1 - held.unit_mass / $mean_mass), 2) as has,
+        pow(term.p * (1 - held.unit_mass / $mean_mass), 2) as lacks
+    from held
+    join term using (term)
+),
+
+summed as (
+    select
+        term,
+        cast(sum(cast(round((has - lacks) * 4294967296) as hugeint)) as double) as second,
+        cast(sum(cast(round((has * has - lacks * lacks) * 4294967296) as hugeint)) as double) as fourth
+    from moved
+    group by term
+)
+
+select
+    term.term as term_id,
+    greatest((summed.second + pow(term.p, 2) * everyone.second) / 4294967296, 0) as second,
+    greatest((summed.fourth + pow(term.p, 4) * everyone.fourth) / 4294967296, 0) as fourth
+from term
+join summed using (term)
+cross join everyone
+order by term_id

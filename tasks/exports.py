@@ -1,0 +1,227 @@
+"""Exports: what a trainer reads. A table of every sample, or tars that hold the survivors exactly as they came."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import re
+import tarfile
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, Final
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from PIL import Image
+
+from tasks.contract import contract_parts, schema
+from tasks.errors import PoolError, UsageError
+from tasks.files import read_table, write_aside, write_json
+from tasks.images import FORMATS
+from tasks.lake import Part, Version, digest_of
+from tasks.pools import IMAGES, Raw, Shard, read_shard
+from tasks.samples import KEPT
+from tasks.sources import source_shards, unchanged
+
+ADDED: Final = "sluice.json"  # what an exported sample has beside its own members: uid, weight, version
+_ENDINGS: Final = re.compile(r"(\.tar|\.tar\.gz|\.tgz|\.parquet)$")
+
+
+# --- Parquet
+
+
+def export_parquet(version: Version, out: Path) -> Path:
+    """Write out/samples.parquet, one row for each sample that ingest saw; returns the file."""
+    path = Path(out) / "samples.parquet"
+    write_samples(version, path)
+    return path
+
+
+def write_samples(version: Version, path: Path) -> None:
+    """The contract table as one Parquet file, a row group a part: one part is in memory at a time."""
+    with write_aside(path) as aside, pq.ParquetWriter(aside, schema(version), compression="zstd") as writer:
+        for table in contract_parts(version):
+            if table.num_rows:
+                writer.write_table(table)
+
+
+# --- webdataset
+
+
+def export_webdataset(version: Version, out: Path, source_root: str | None = None) -> Path:
+    """Write one tar a part that has survivors, and export.json; returns export.json.
+
+    A survivor's members (image, caption, sidecar, whatever else its key has) pass through byte-exact and with their tar
+    headers' fields; `{key}.sluice.json` with uid, weight and version digest is added, or replaced where the pool itself
+    came from an export. Samples of Parquet and folder pools become `{key}.<format>` and `{key}.txt`.
+    `source_root` is where the pool lies now; by default where it was read from.
+
+    Raises PoolError where a shard is gone or has changed since, UsageError where `out` holds tars of something else.
+    """
+    shards = source_shards(version, source_root)
+    names = _names(version.parts)
+    _refuse_others(Path(out), names)
+    digest = version.manifest.get("digest") or digest_of(version.content())
+    files: list[dict[str, Any]] = []
+    for part, name in zip(version.parts, names, strict=True):
+        rows = _kept(version, part)
+        if rows:
+            _write_part(unchanged(version, part, shards), part, rows, Path(out) / name, digest)
+            files.append({"file": name, "shard": part.path, "samples": len(rows)})
+    facts = {"format": "webdataset", "pool": version.lake.pool, "version": version.number, "digest": digest}
+    manifest = Path(out) / "export.json"
+    write_json(manifest, {**facts, "samples": sum(file["samples"] for file in files), "files": files})
+    return manifest
+
+
+def _names(parts: Sequence[Part]) -> list[str]:
+    """The parts' tars: the shard's own name where no other shard would have the same."""
+    short = [PurePosixPath(_ENDINGS.sub("", part.path) + ".tar").as_posix() for part in parts]
+    return [name if short.count(name) == 1 else f"{part.path}.tar" for name, part in zip(short, parts, strict=True)]
+
+
+def _refuse_others(out: Path, names: Sequence[str]) -> None:
+    """A trainer reads every tar of a folder, so none of another export may stay among these."""
+    others = sorted({path.relative_to(out).as_posix() for path in out.rglob("*.tar")} - set(names))
+    if others:
+        raise UsageError(f"{out} already holds {others[0]}, which is not of this version; give an empty folder")
+
+
+def _kept(version: Version, part: Part) -> dict[int, dict[str, Any]]:
+    """Row → uid, key, member, offset, weight of the part's survivors, in order."""
+    facts = read_table(version.column_path("samples", part), ["uid", "key", "member", "offset"])
+    decided = read_table(version.column_path("decision", part), ["verdict", "weight"])
+    table = facts.append_column("weight", decided["weight"])
+    kept = pc.equal(decided["verdict"], KEPT)
+    rows = pc.indices_nonzero(kept).to_pylist()
+    return dict(zip(rows, table.filter(kept).to_pylist(), strict=True))
+
+
+def _write_part(shard: Shard, part: Part, rows: dict[int, dict[str, Any]], path: Path, digest: str) -> None:
+    copy = _copy_tar if shard.layout == "tar" else _copy_samples
+    with write_aside(path) as aside, tarfile.open(aside, "w", format=tarfile.PAX_FORMAT) as out:
+        written = copy(shard, rows, out, digest)
+        if written != len(rows):
+            raise PoolError(
+                f"{part.path}: {len(rows)} survivors were expected in the shard, {written} could be read; "
+                "see whether the file can still be read to its end"
+            )
+
+
+def _sidecar(row: dict[str, Any], digest: str) -> bytes:
+    facts = {"uid": row["uid"], "weight": row["weight"], "version": digest}
+    return json.dumps(facts, separators=(",", ":")).encode()
+
+
+def _add(out: tarfile.TarFile, name: str, data: bytes) -> None:
+    """A member of our own: its header holds no time, no owner."""
+    info = tarfile.TarInfo(name)
+    info.size, info.mode = len(data), 0o644
+    out.addfile(info, io.BytesIO(data))
+
+
+# --- survivors of a tar shard
+
+
+def _copy_tar(shard: Shard, rows: dict[int, dict[str, Any]], out: tarfile.TarFile, digest: str) -> int:
+    """Stream the shard's chosen members to `out`; returns the number of samples written.
+
+    The shard is gone through twice, since a sample's members may come before its image, which tells that it is kept.
+    """
+    by_offset = {row["offset"]: row for row in rows.values()}
+    chosen = _chosen(shard, set(by_offset))
+    last = {offset: place for place, (_, offset) in chosen.items()}  # of each sample, its last member
+    for place, info, stream in _members(shard):
+        if place not in chosen:
+            continue
+        prefix, offset = chosen[place]
+        out.addfile(_header(info), stream)
+        if last[offset] == place:
+            _add(out, f"{prefix}.{ADDED}", _sidecar(by_offset[offset], digest))
+    return len(last)
+
+
+def _header(info: tarfile.TarInfo) -> tarfile.TarInfo:
+    """The member's header for a file that is stored whole: `tarfile` reads sparse files but writes none."""
+    if info.issparse():
+        info.pax_headers = {}
+    info.type = tarfile.REGTYPE
+    return info
+
+
+def _chosen(shard: Shard, wanted: set[int]) -> dict[int, tuple[str, int]]:
+    """Place of each member to pass through → its sample's name without ending, and the image's offset."""
+    chosen: dict[int, tuple[str, int]] = {}
+    for _, group in itertools.groupby(_members(shard), key=lambda member: _base(member[1].name)):
+        members = [(place, info) for place, info, _ in group]
+        image = next((info for _, info in members if info.offset_data in wanted), None)
+        if image is None:
+            continue
+        prefix = image.name[: len(image.name) - len(_ending(image.name)) - 1]
+        endings: set[str] = {ADDED}
+        for place, info in members:
+            ending = _ending(info.name).lower()
+            if ending not in endings:  # a repeated ending is a second sample of the same key, which was quarantined
+                endings.add(ending)
+                chosen[place] = (prefix, image.offset_data)
+    return chosen
+
+
+def _ending(name: str) -> str:
+    """What follows the first dot of a member's basename."""
+    return PurePosixPath(name).name.partition(".")[2]
+
+
+def _base(name: str) -> str:
+    """What the members of one sample share (webdataset)."""
+    path = PurePosixPath(name)
+    return str(path.parent / path.name.partition(".")[0])
+
+
+def _members(shard: Shard) -> Iterator[tuple[int, tarfile.TarInfo, IO[bytes]]]:
+    """The shard's regular members that are wholly there, with their place and a stream of their bytes.
+
+    Where the archive breaks, it ends: ingest recorded the break and kept what lies before it.
+    """
+    size = Path(shard.files[0]).stat().st_size
+    try:
+        with tarfile.open(shard.files[0]) as tar:
+            plain = isinstance(tar.fileobj, io.BufferedReader)
+            for place, info in enumerate(tar):
+                stream = tar.extractfile(info) if info.isreg() else None
+                if stream is None:
+                    continue
+                if plain and info.offset_data + info.size > size:
+                    return
+                yield place, info, stream if plain else io.BytesIO(stream.read())
+                tar.members = []  # type: ignore[attr-defined]  # else tarfile remembers every member of the shard
+    except (tarfile.TarError, EOFError, OSError, zlib.error):
+        return
+
+
+# --- survivors of a Parquet or folder shard
+
+
+def _copy_samples(shard: Shard, rows: dict[int, dict[str, Any]], out: tarfile.TarFile, digest: str) -> int:
+    written = 0
+    raws = (raw for raw in read_shard(shard, max_bytes=1 << 40) if isinstance(raw, Raw))
+    for row, raw in enumerate(raws):
+        if row not in rows or raw.image is None or raw.caption is None:
+            continue
+        caption = raw.caption if isinstance(raw.caption, bytes) else raw.caption.encode()
+        _add(out, f"{raw.key}.{_format(raw)}", raw.image)
+        _add(out, f"{raw.key}.txt", caption)
+        _add(out, f"{raw.key}.{ADDED}", _sidecar(rows[row], digest))
+        written += 1
+    return written
+
+
+def _format(raw: Raw) -> str:
+    """The file's own ending where it had one, else its format's."""
+    own = PurePosixPath(raw.member).suffix.lower().lstrip(".")
+    if own in IMAGES:
+        return own
+    name = Image.open(io.BytesIO(raw.image or b""), formats=FORMATS).format or "bin"
+    return {"JPEG": "jpg", "TIFF": "tif"}.get(name, name.lower())

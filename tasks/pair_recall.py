@@ -1,0 +1,180 @@
+"""How many pairs a search missed, estimated from queries answered exactly.
+
+The pairs found are known, so only the misses are estimated: M̂ = ½ Σ_h N_h ū_h, where ū_h is the mean number of missed
+pairs a query of stratum h. Where the search clustered, one stratum is the tenth with the smallest gap to the first cluster
+not probed, since nearly all misses lie there. METHODS.md, section 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.candidates import COLUMNS, ROWS, SLACK, Found, verify
+from tasks.clustering import blocks, parallel, unit
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+CONFIDENCE = 0.95
+FEW = 30  # queries with a miss; with fewer a normal interval is too short
+LOW_GAP, LOW_GAP_QUERIES = 0.1, 0.25  # share of the rows in the stratum of small gaps, and of the queries
+
+
+class Estimate(NamedTuple):
+    """A share with an interval of level CONFIDENCE; exact where every row was asked."""
+
+    estimate: float
+    lower: float
+    upper: float
+    queries: int
+    exact: bool
+
+
+class Stratum(NamedTuple):
+    """What the queries of one stratum found."""
+
+    size: int  # rows in it
+    missed: NDArray[np.int64]  # (queries,), near pairs of each query that the search does not have
+
+
+def estimate(vectors: NDArray[np.floating], found: Found, threshold: float, queries: int, seed: int) -> Estimate:
+    """Share of the near pairs among (n, d) vectors that `found` has, from that many exact queries.
+
+    Pairs of a saturated row are left out on both sides: the search stopped at PAIRS_PER_SAMPLE of them on purpose.
+    """
+    strata = []
+    for size, drawn in draw(found.gap, len(vectors), queries, seed):
+        strata.append(Stratum(size, missed(vectors, found, drawn, threshold)))
+    complete = ~found.saturated[found.pairs].any(axis=1)
+    return interval(int(complete.sum()), strata)
+
+
+def draw(gap: NDArray[np.float32] | None, n: int, queries: int, seed: int) -> list[tuple[int, NDArray[np.int64]]]:
+    """(size, rows to ask) of each stratum, drawn without replacement; all rows where there are no more than queries."""
+    if n <= queries:
+        return [(n, np.arange(n))]
+    rng = np.random.default_rng([seed, 1])
+    low = int(n * LOW_GAP) if gap is not None and len(np.unique(gap)) > 1 else 0
+    order = np.argsort(gap, kind="stable") if gap is not None and low else np.arange(n)
+    ask = min(low, round(queries * LOW_GAP_QUERIES))
+    strata = [(order[:low], ask), (order[low:], queries - ask)] if ask else [(order, queries)]
+    return [(len(rows), np.sort(rng.choice(rows, size=take, replace=False))) for rows, take in strata]
+
+
+def missed(
+    vectors: NDArray[np.floating], found: Found, queries: NDArray[np.int64], threshold: float
+) -> NDArray[np.int64]:
+    """Near pairs of each query that are not among the found ones, by comparing it with all n vectors. (queries,)"""
+    n = len(vectors)
+    known = found.pairs[:, 0] * n + found.pairs[:, 1]
+    open_queries = queries[~found.saturated[queries]]
+    pairs = near_to(vectors, open_queries, threshold)
+    pairs = pairs[~found.saturated[pairs[:, 1]]]
+    code = pairs.min(axis=1) * n + pairs.max(axis=1) if len(pairs) else np.empty(0, np.int64)
+    new = pairs[~np.isin(code, known)]
+    new = _verified(vectors, new, threshold)
+    counts = np.bincount(new[:, 0], minlength=n)
+    return counts[queries]
+
+
+def near_to(vectors: NDArray[np.floating], queries: NDArray[np.int64], threshold: float) -> NDArray[np.int64]:
+    """Candidate pairs (query, other row) for all near rows of each query. (m, 2)"""
+    import torch
+
+    rows = torch.from_numpy(np.ascontiguousarray(vectors))
+    asked = torch.from_numpy(queries)
+
+    def compare(item: tuple[Tensor, int]) -> Tensor:
+        query, start = item
+        near = unit(rows[query]) @ unit(rows[start : start + COLUMNS]).T >= threshold - SLACK
+        row, column = near.nonzero(as_tuple=True)
+        pairs = torch.stack([query[row], column + start], dim=1)
+        return pairs[pairs[:, 0] != pairs[:, 1]]
+
+    work = [(query, start) for query in blocks(asked, ROWS) for start in range(0, len(rows), COLUMNS)]
+    return torch.cat(parallel(compare, work)).numpy() if work else np.empty((0, 2), np.int64)
+
+
+def interval(found: int, strata: Sequence[Stratum]) -> Estimate:
+    """Recall from the number of found pairs and the misses of the queries of one or two strata.
+
+    With FEW or more queries that miss something: normal, with finite-population correction. With fewer: an exact upper
+    bound of the rows that miss something, times the mean misses of those that were seen, 1 where none was.
+    """
+    queries = sum(len(s.missed) for s in strata)
+    misses = sum(s.size * s.missed.mean() for s in strata if len(s.missed)) / 2
+    if all(len(s.missed) == s.size for s in strata):
+        recall = _share(found, misses)
+        return Estimate(recall, recall, recall, queries, exact=True)
+    affected = [int(np.count_nonzero(s.missed)) for s in strata]
+    seen = sum(int(s.missed.sum()) for s in strata) / 2  # a missed pair is seen twice at most
+    if sum(affected) >= FEW:
+        half = 1.96 * sum(_variance(s) for s in strata) ** 0.5
+        most, least = misses + half, max(misses - half, seen)
+    else:
+        drawn = [(s.size, len(s.missed), hits) for s, hits in zip(strata, affected, strict=True)]
+        most, least = at_most(drawn) * max(2 * seen / max(sum(affected), 1), 1.0) / 2, seen
+    return Estimate(_share(found, misses), _share(found, max(most, misses)), _share(found, least), queries, exact=False)
+
+
+def at_most(drawn: Sequence[tuple[int, int, int]], confidence: float = CONFIDENCE) -> int:
+    """Upper bound of the affected rows, from (size, queries, affected queries) of one or two strata.
+
+    The largest total under which an estimate as low as the one seen keeps a chance of 1 − confidence (Buehler 1957),
+    on a grid of totals that is rounded upwards.
+    """
+    (size, asked, hits), (size_0, asked_0, hits_0) = drawn[-1], drawn[0] if len(drawn) == 2 else (0, 0, 0)
+    weight, weight_0 = size / asked, size_0 / max(asked_0, 1)
+    seen = weight * hits + weight_0 * hits_0
+    x_0 = np.arange(min(asked_0, int(seen / weight_0 + 1e-9)) + 1) if asked_0 else np.zeros(1, np.int64)
+    x = np.floor((seen - weight_0 * x_0) / weight + 1e-9)  # what the last stratum may show at most beside x_0
+    grid, grid_0 = _grid(size, asked - hits), _grid(size_0, asked_0 - hits_0)
+    from scipy.stats import hypergeom
+
+    chance_0 = hypergeom.pmf(x_0, size_0, grid_0[:, None], asked_0) if asked_0 else np.ones((1, 1))
+    chance = chance_0 @ hypergeom.cdf(x[:, None], size, grid, asked)  # (grid_0, grid)
+    row, column = (chance >= 1 - confidence).nonzero()
+    above, above_0 = np.append(grid[1:] - 1, grid[-1]), np.append(grid_0[1:] - 1, grid_0[-1])
+    return int((above_0[row] + above[column]).max())
+
+
+def _grid(size: int, clean: int) -> NDArray[np.int64]:
+    """Possible numbers of affected rows of a stratum of which `clean` rows are known to be free: 0, 1, 2, …, +2% each."""
+    largest = size - clean
+    steps = np.geomspace(1, max(largest, 1), 2 + int(50 * np.log(max(largest, 1))))
+    return np.unique(np.append(np.round(steps), [0, largest])).astype(np.int64) if largest else np.zeros(1, np.int64)
+
+
+def _variance(stratum: Stratum) -> float:
+    """Of the stratum's part of M̂."""
+    m = len(stratum.missed)
+    if m < 2:
+        return 0.0
+    return stratum.size**2 / 4 * (1 - m / stratum.size) * float(stratum.missed.var(ddof=1)) / m
+
+
+def _share(found: int, misses: float) -> float:
+    return found / (found + misses) if found + misses else 1.0
+
+
+def _verified(vectors: NDArray[np.floating], pairs: NDArray[np.int64], threshold: float) -> NDArray[np.int64]:
+    import torch
+
+    return verify(torch.from_numpy(np.ascontiguousarray(vectors)), pairs, threshold)[0]
+
+
+def residual(vectors: NDArray[np.floating], threshold: float, queries: int, seed: int) -> Estimate:
+    """Share of (n, d) vectors that have another within the threshold, from exact queries. Of survivors it should be 0."""
+    n = len(vectors)
+    if n == 0:
+        return Estimate(0.0, 0.0, 0.0, 0, exact=True)
+    ((_, asked),) = draw(None, n, queries, seed)
+    affected = len(np.unique(_verified(vectors, near_to(vectors, asked, threshold), threshold)[:, 0]))
+    rate = affected / len(asked)
+    if len(asked) == n:
+        return Estimate(rate, rate, rate, n, exact=True)
+    return Estimate(rate, affected / n, at_most([(n, len(asked), affected)]) / n, len(asked), exact=False)

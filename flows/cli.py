@@ -51,9 +51,7 @@ def curate(
     lake: LakeOption = HERE,
     name: Annotated[str | None, typer.Option("--pool", help="The pool's name; default the folder's.")] = None,
     config: Annotated[Path | None, typer.Option("--config", help="A TOML file.")] = None,
-    dask: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler; default this machine.")
-    ] = None,
+    dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler; default this machine.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes on this machine; default one a core.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -131,7 +129,7 @@ def show(
     if as_json:
         print(json.dumps(found.manifest, indent=1, ensure_ascii=False))
         return
-    from flows.texts import show_text
+    from flows.tables import show_text
 
     print(show_text(found))
 
@@ -148,7 +146,7 @@ def diff(
 
     Example: sluice diff 5 latest
     """
-    from flows.texts import diff_text
+    from flows.tables import diff_text
     from tasks import history
 
     home = find_pool(lake, pool)
@@ -168,7 +166,7 @@ def why(
 
     Example: sluice why 031f0bb60e75c57deeb8b23df90726b2
     """
-    from flows.texts import why_text
+    from flows.tables import why_text
     from tasks import history
 
     found = history.why(find_pool(lake, pool).version(version), uid)
@@ -187,7 +185,7 @@ def audit(
 
     Example: sluice audit latest --rows 50
     """
-    from flows.texts import audit_table
+    from flows.tables import audit_table
     from tasks.files import read_table
 
     found = find_pool(lake, pool).version(version)

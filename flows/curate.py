@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +46,21 @@ def curate(
     folder's. config: a TOML file. dask: a scheduler's address, by default this machine. workers: processes here.
     """
     settings = read_config(Path(config) if config is not None else None)
-    return run_curate(pool, Path(lake), name, settings, Runtime(dask, workers), Reporter())
+    return run_curate(pool, Path(lake), name, settings, Session(Runtime(dask, workers), Reporter(), stage_task))
 
 
-def run_curate(
-    pool: str, root: Path, name: str | None, config: CurateConfig, runtime: Runtime, reporter: Reporter
-) -> dict[str, Any]:
-    """The flow without its Prefect decoration: the run's number, digest and status."""
+@dataclasses.dataclass(frozen=True)
+class Session:
+    """What a run works with: workers, a reporter, and how a stage is called (as a Prefect task, or plainly)."""
+
+    runtime: Runtime
+    reporter: Reporter
+    call: Callable[[str], Callable[[Run, Stage], None]]
+
+
+def run_curate(pool: str, root: Path, name: str | None, config: CurateConfig, session: Session) -> dict[str, Any]:
+    """The flow without its Prefect decoration: pool, version, digest, status, counts, parts_worked."""
+    runtime, reporter = session.runtime, session.reporter
     source, shards = list_shards(pool)
     lake = open_lake(root, name or pool_name(source), str(source.absolute()))
     record = Record(lake.pool, pool_name(source))
@@ -60,7 +69,7 @@ def run_curate(
             reporter.say(f"Run {dead} died; what it had finished is used.")
         try:
             digested = [(shard, shard_digest(shard, lake.digest)) for shard in shards]
-            return Run(lake, config, digested, runtime, reporter, record).curate()
+            return Run(lake, config, digested, session, record).curate()
         finally:
             reporter.end()
             digests(lake.home).save()
@@ -82,13 +91,13 @@ class Run:
         lake: Lake,
         config: CurateConfig,
         shards: list[tuple[Shard, str]],
-        runtime: Runtime,
-        reporter: Reporter,
+        session: Session,
         record: Record,
     ) -> None:
-        self.lake, self.config, self.runtime, self.reporter, self.record = lake, config, runtime, reporter, record
-        self.work = Work(config, shards, runtime.map_parts, decoders(runtime.workers))
-        runtime.on_progress = reporter.parts
+        self.lake, self.config, self.record = lake, config, record
+        self.runtime, self.reporter, self.call = session.runtime, session.reporter, session.call
+        self.work = Work(config, shards, self.runtime.map_parts, decoders(self.runtime.workers))
+        self.runtime.on_progress = self.reporter.parts
         self.previous = lake.latest()
         self.version = Version(lake)
         self.inputs = inputs_key(lake, self.work)
@@ -100,7 +109,7 @@ class Run:
             self.reporter.say(f"Nothing new: version {latest.number} is what these inputs make.")
             return self.outcome(latest)
         for stage in STAGES:
-            stage_task(stage.name)(self, stage)
+            self.call(stage.name)(self, stage)
         return self.outcome(self.version)
 
     def step(self, stage: Stage) -> None:
@@ -160,6 +169,11 @@ class Run:
         counts = version.manifest["counts"]
         facts = {"pool": self.lake.pool, "version": version.number, "digest": version.manifest["digest"]}
         return {**facts, "status": self.record.status, "counts": counts, "parts_worked": self.runtime.parts_done}
+
+
+def plainly(name: str) -> Callable[[Run, Stage], None]:
+    """A stage called as the function that it is: no server, for tests and benchmarks."""
+    return Run.step
 
 
 def stage_task(name: str) -> Any:

@@ -26,14 +26,12 @@ def stage_line(stage: str, version: Version) -> str:
 def stage_markdown(stage: str, version: Version) -> str:
     """The funnel so far, and the gate's results."""
     rows = [f"| {name} | {count:,} |" for name, count in version.manifest["counts"].items()]
-    gate = [
-        f"| {result['metric']} | {_number(result['value'])} | {_range(result)} | {'yes' if result['passed'] else 'NO'} |"
-        for result in version.manifest["gate"]
-    ]
-    return "\n".join(
-        [f"**{stage}**: {stage_line(stage, version)}", "", "| verdict | samples |", "| --- | ---: |", *rows, ""]
-        + ["| gate | found | expected | passed |", "| --- | ---: | --- | --- |", *gate]
-    )
+    lines = [f"**{stage}**: {stage_line(stage, version)}", "", "| verdict | samples |", "| --- | ---: |", *rows, ""]
+    lines += ["| gate | found | expected | passed |", "| --- | ---: | --- | --- |"]
+    for result in version.manifest["gate"]:
+        passed = "yes" if result["passed"] else "NO"
+        lines.append(f"| {result['metric']} | {_number(result['value'])} | {_range(result)} | {passed} |")
+    return "\n".join(lines)
 
 
 def _number(value: Any) -> str:

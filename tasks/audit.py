@@ -80,12 +80,14 @@ def audit(version: Version, config: Config, map_parts: MapParts) -> tuple[pa.Tab
 
     change_filter   share among what the filter let through / share in the pool − 1
     change_dedup    share among the kept / share among what the filter let through − 1
-    change          share among the kept / share in the pool with near-duplicates counted once − 1
+    change          share among the kept / share in the pool with near-duplicates counted once − 1; a near-duplicate
+                    group has a term to the part that its captions have it
     change_weighted the same, the kept counted by weight
 
     The changes are exact facts of this pool. Their 95% intervals (*_lower, *_upper) and `significant` say what another
     pool of this size from the same source would show. Null is what is undefined: a share of no captions, the interval of
-    an effect that nothing had or that too few groups carry, a weighted change before there are weights.
+    an effect that nothing had or that too few groups carry, a weighted change before there are weights. `few_groups` flags
+    an interval of the weighted change that fewer than 50 effective groups carry; fewer than 20 carry none.
     """
     tokens.write_tokens(version, map_parts)
     counts = count_terms(version, config.keywords, config.min_count)
@@ -96,7 +98,7 @@ def audit(version: Version, config: Config, map_parts: MapParts) -> tuple[pa.Tab
 def _words(counts: Counts, config: Config) -> pa.Table:
     """(t, columns) the figures of each audited term."""
     of, totals = counts.of, counts.totals
-    reference = of("n_units"), totals["n_units"]
+    reference = counts.reference, totals["n_units"]
     through = _through_filter(counts)
     p_value = changes.p_values(through, config.tau)
     figures = {
@@ -110,8 +112,11 @@ def _words(counts: Counts, config: Config) -> pa.Table:
         "p_value": p_value,
     }
     table = counts.terms.select(["term", "keyword", "n_pool", "n_units", "n_after_filter", "n_kept"])
+    table = table.add_column(4, "reference", _column(counts.reference))
     for name, values in figures.items():
         table = table.append_column(name, _column(values))
+    few = pc.less(table["effective_groups"], changes.FEW_GROUPS)
+    table = table.append_column("few_groups", pc.fill_null(few, False))
     return table.append_column("significant", pa.array(changes.benjamini_hochberg(p_value, config.fdr)))
 
 
@@ -127,9 +132,13 @@ def _through_filter(counts: Counts) -> Shares:
 
 
 def _through_all(counts: Counts) -> Shares:
-    """Of a term's near-duplicate groups, those that kept a caption with it; none where a group keeps two of them."""
+    """Of a term's near-duplicate groups, those that kept a caption with it.
+
+    None where a group keeps two of them or only some of its captions have the term: it is no yes or no then.
+    """
     of, totals = counts.of, counts.totals
-    groups = np.where(of("kept_squares") == of("n_kept"), of("n_units"), 0)
+    whole = (of("kept_squares") == of("n_kept")) & (counts.reference == of("n_units"))
+    groups = np.where(whole, of("n_units"), 0)
     return Shares(of("n_kept"), groups, np.ones(len(groups)), totals["n_kept"], totals["n_units"])
 
 
@@ -139,7 +148,7 @@ def _weighted(counts: Counts) -> dict[str, np.ndarray]:
     if influence is None:
         nothing = np.full(len(counts.terms), np.nan)
         return {**_bounds("change_weighted", (nothing, nothing)), "effective_groups": nothing}
-    weighted = changes.change(counts.of("mass"), totals["mass"], counts.of("n_units"), totals["n_units"])
+    weighted = changes.change(counts.of("mass"), totals["mass"], counts.reference, totals["n_units"])
     interval = changes.linearised_interval(weighted, influence, LEVEL)
     return {**_bounds("change_weighted", interval), "effective_groups": influence.effective_groups}
 
@@ -188,7 +197,7 @@ def _largest(words: pa.Table, order: str) -> list[dict[str, Any]]:
     """The rows of the largest falls (ascending) or rises (descending)."""
     sign = pc.less(words["change_filter"], 0) if order == "ascending" else pc.greater(words["change_filter"], 0)
     keys = [("change_filter", order), ("n_pool", "descending"), ("term", "ascending")]
-    return words.filter(sign).sort_by(keys).slice(0, LISTED).drop_columns(["keyword", "significant"]).to_pylist()
+    return words.filter(sign).sort_by(keys).slice(0, LISTED).drop_columns(["keyword", "few_groups", "significant"]).to_pylist()
 
 
 def _notes(words: pa.Table, counts: Counts) -> list[str]:

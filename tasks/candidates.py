@@ -101,10 +101,12 @@ def probes(vectors: Tensor, search: Search) -> Candidates:
     """One clustering; a point within a margin of a boundary is compared in up to PROBES clusters.
 
     Two vectors at the threshold are √(2 − 2·threshold) apart, and their similarities to a centroid may differ by that
-    over their distance from the mean. A third of it was measured to be a good width of the margin.
+    over their distance from the mean. A third of it was measured to be a good width of the margin. A crowd of near
+    copies that k-means cut into pieces is put together again: no number of probes would reach all of its pieces.
     """
     k = _clusters_for(len(vectors), search)
     parted = clustering.train(vectors, k, 20 * k, 4, np.random.default_rng(search.seed))
+    parted = clustering.merge(parted, search.threshold)
     radius = float(1 - parted.mean.square().sum()) ** 0.5  # root of the mean squared distance from the mean
     margin = ((2 - 2 * search.threshold) / 10) ** 0.5 / max(radius, SLACK)
     assigned = clustering.assign(vectors, parted, PROBES, margin)
@@ -167,9 +169,10 @@ def near_block(vectors: Tensor, members: Tensor, first: int, threshold: float) -
     import torch
 
     high = members[first : first + ROWS]
+    end = first + len(high)
     rows, room, found = unit(vectors[high]), torch.full((len(high),), PAIRS_PER_SAMPLE), []
-    for start in range(0, first + len(high), COLUMNS):
-        low = members[start : min(start + COLUMNS, first + len(high))]
+    for start in range(0, end, COLUMNS):
+        low = members[start : min(start + COLUMNS, end)]
         similarity = rows @ unit(vectors[low]).T  # (rows, columns)
         near = similarity >= threshold - SLACK
         if start + len(low) > first:

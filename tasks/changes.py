@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-FEW_GROUPS = 50  # below it a linearised interval is flagged
-TOO_FEW_GROUPS = 20  # below it there is none
+FEW_GROUPS = 50  # effective groups below which a linearised interval is flagged
+TOO_FEW_GROUPS = 20  # effective groups below which a linearised interval is not printed
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,9 @@ class Clustering(NamedTuple):
 
     mean: Tensor  # (d,) float32
     centroids: Tensor  # (K, d) float32, unit norm
+    averages: (
+        Tensor  # (K, d) float32, of the unit vectors of each cluster; the product of two is the mean cosine between
+    )
 
 
 class Assignment(NamedTuple):
@@ -45,14 +48,28 @@ def train(vectors: Tensor, k: int, subset: int, iterations: int, rng: np.random.
 
     mean = mean_of(vectors)
     chosen = rng.choice(len(vectors), size=min(len(vectors), max(subset, k)), replace=False)
-    points = _directions(vectors[torch.from_numpy(chosen)], mean)
+    rows = unit(vectors[torch.from_numpy(chosen)])
+    points = unit(rows - mean)
     centroids = points[:k].clone()
-    for _ in range(iterations if k > 1 else 0):
+    for _ in range(iterations):
         label = torch.cat(parallel(partial(_nearest, centroids), blocks(points)))
-        sums = torch.zeros_like(centroids).index_add_(0, label, points)
         filled = torch.bincount(label, minlength=len(centroids)) > 0
-        centroids = torch.where(filled[:, None], torch.nn.functional.normalize(sums, dim=1), centroids)
-    return Clustering(mean, centroids)
+        centroids = torch.where(filled[:, None], unit(_sums(points, label, centroids)), centroids)
+    counts = torch.bincount(label, minlength=len(centroids)).clamp(min=1)
+    return Clustering(mean, centroids, _sums(rows, label, centroids) / counts[:, None])
+
+
+def merge(clustering: Clustering, threshold: float) -> Clustering:
+    """One cluster in place of those between whose vectors the mean cosine reaches the threshold. (K', d), K' ≤ K"""
+    import torch
+    from scipy.sparse.csgraph import connected_components
+
+    near = clustering.averages @ clustering.averages.T >= threshold  # (K, K)
+    count, label = connected_components(near.numpy(), directed=False)
+    group = torch.from_numpy(label).long()
+    merged = clustering.centroids[:count]
+    averages = _sums(clustering.averages, group, merged) / torch.bincount(group)[:, None]
+    return Clustering(clustering.mean, unit(_sums(clustering.centroids, group, merged)), averages)
 
 
 def assign(vectors: Tensor, clustering: Clustering, probes: int, margin: float) -> Assignment:
@@ -60,7 +77,7 @@ def assign(vectors: Tensor, clustering: Clustering, probes: int, margin: float) 
     import torch
 
     def nearest(block: Tensor) -> tuple[Tensor, Tensor]:
-        similarity = _directions(block, clustering.mean) @ clustering.centroids.T  # (points, K)
+        similarity = unit(unit(block) - clustering.mean) @ clustering.centroids.T  # (points, K)
         values, labels = similarity.topk(min(probes + 1, similarity.shape[1]), dim=1)
         behind = values[:, :1] - values
         used = behind[:, :probes] <= margin
@@ -118,5 +135,8 @@ def _nearest(centroids: Tensor, points: Tensor) -> Tensor:
     return (points @ centroids.T).argmax(1)
 
 
-def _directions(vectors: Tensor, mean: Tensor) -> Tensor:
-    return unit(unit(vectors) - mean)
+def _sums(points: Tensor, label: Tensor, like: Tensor) -> Tensor:
+    """The points (n, d) of each label (n,) added up, in the shape of `like`. (K, d)"""
+    import torch
+
+    return torch.zeros_like(like).index_add_(0, label, points)

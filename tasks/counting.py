@@ -15,10 +15,12 @@ from tasks.files import read_table
 from tasks.lake import Version
 from tasks.queries import Database, database
 
+UNIT = 2**24  # masses and parts of groups are counted in its inverse
+
 
 @dataclass(frozen=True)
 class Counts:
-    """What was counted. Weights are masses, in units of 2^-24: integers, so that their sums do not depend on an order."""
+    """What was counted. Weights are masses in units of 2^-24: integers, so that their sums do not depend on an order."""
 
     terms: pa.Table  # one row an audited term: the columns of sql/audit/audited.sql
     totals: Mapping[str, int]  # of the pool: the columns of sql/audit/totals.sql
@@ -27,6 +29,15 @@ class Counts:
     def of(self, name: str) -> np.ndarray:
         """(t,) int64, one column of the terms."""
         return self.terms[name].to_numpy()
+
+    @property
+    def reference(self) -> np.ndarray:
+        """(t,) float64, groups with each term; of a group, the part of its captions that has it.
+
+        A group with the term in any caption would be a whole one by the other rule; then words would seem to fall merely
+        because near-duplicates have different captions. The weights are made against this reference, too.
+        """
+        return self.of("reference") / UNIT
 
 
 def count_terms(version: Version, keywords: Sequence[str], min_count: int) -> Counts:
@@ -112,4 +123,4 @@ def _influence(db: Database, terms: pa.Table, totals: Mapping[str, int]) -> Infl
     sums = db.run("audit", "influence", units=float(groups), mean_mass=totals["mass"] / groups)
     places = pc.index_in(terms["term_id"], sums["term_id"].combine_chunks())
     second, fourth = (sums[name].take(places).to_numpy().astype(np.float64) for name in ("second", "fourth"))
-    return Influence(second, fourth, terms["n_units"].to_numpy() / groups, groups)
+    return Influence(second, fourth, terms["reference"].to_numpy() / UNIT / groups, groups)

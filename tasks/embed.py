@@ -7,7 +7,10 @@ model was chosen) are read again here. A pool that comes with clip-retrieval emb
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+from collections.abc import Mapping
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +20,13 @@ import pyarrow.compute as pc
 from PIL import Image
 
 from tasks import samples
+from tasks.ahead import in_order
 from tasks.encoder import SHIPPED, SHIPPED_NOTE, EncoderSpec, encoder, spec_of
-from tasks.errors import ConfigError, LakeError
+from tasks.errors import ConfigError, EncoderError, LakeError, PoolError
 from tasks.files import read_table, write_array
 from tasks.images import decode
 from tasks.lake import Lake, MapParts, Part, Version
-from tasks.pools import Raw, Shard, read_shard
+from tasks.pools import Raw, Shard, bytes_of, read_shard
 
 REVISION = 1
 
@@ -67,7 +71,7 @@ class PartEmbedder:
 
     def prepare(self, image: Image.Image) -> Any:
         """The model's own resize, crop and normalisation: (3, h, w). Called by the decoding threads."""
-        return self.encoder.transform(image)
+        return self.encoder.prepare(image)
 
     def put(self, prepared: Any | None) -> None:
         if prepared is not None:
@@ -100,24 +104,46 @@ def embedder(lake: Lake, config: Config, samples_revision: str) -> tuple[str, Em
 
         return lake.key("embedding", REVISION, folder_digest(config.embeddings, lake.digest), samples_revision), None
     spec = spec_of(config.model, config.pretrained, config.threads, lake.digest)
-    if config.sha256 is not None and spec.digest != config.sha256:
-        raise ConfigError(f"embed.sha256: weights of digest {config.sha256} were expected, {spec.digest} was found")
-    name = Path(spec.model).stem
-    key = lake.key("embedding", REVISION, name, spec.digest, config.batch, config.threads, samples_revision)
+    if config.sha256 is not None and spec.digest != config.sha256.lower():
+        raise EncoderError(f"embed.sha256: weights of digest {config.sha256} were expected, {spec.digest} was found")
+    key = lake.key("embedding", REVISION, spec.identity, config.batch, config.threads, samples_revision)
     return key, Embedder(spec, config.batch, str(lake.column_path("embedding", key, "x").parent))
 
 
-def embed_part(item: tuple[Shard, str, str], sink: Embedder) -> None:
-    """Read a shard again and embed the samples that ingest found usable. `item`: shard, part, samples file."""
+def embed_part(item: tuple[Shard, str, str], sink: Embedder, limits: Mapping[str, Any], decoders: int) -> None:
+    """Read a shard again and embed the samples that ingest found usable; the bytes are those of the fused pass.
+
+    `item` is the shard, the part's name and its samples file, `limits` ingest's settings. PoolError: the shard is not
+    what ingest read.
+    """
     shard, part, path = item
     writer = sink(part)
     if writer is None:
         return
-    usable = pc.equal(read_table(Path(path), ["status"])["status"], samples.OK).to_pylist()
-    raws = (raw for raw in read_shard(shard, max_bytes=1 << 40) if isinstance(raw, Raw))
-    for raw, ok in zip(raws, usable, strict=True):
-        writer.put(writer.prepare(decode(raw.image or b"", 89_000_000)) if ok else None)
+    facts = read_table(Path(path), ["status", "sha256"]).to_pylist()
+    raws = (raw for raw in read_shard(shard, limits["max_bytes"]) if isinstance(raw, Raw))
+
+    def work(pair: tuple[Raw | None, dict[str, Any] | None]) -> Any | None:
+        raw = _same(shard, *pair)
+        if raw is None:
+            return None
+        return writer.prepare(decode(raw.image or b"", limits["max_pixels"], tuple(limits["formats"])))
+
+    for prepared in in_order(work, zip_longest(raws, facts), decoders, lambda pair: bytes_of(pair[0])):
+        writer.put(prepared)
     writer.finish()
+
+
+def _same(shard: Shard, raw: Raw | None, fact: dict[str, Any] | None) -> Raw | None:
+    """A usable sample as ingest read it, None for one that is not usable. PoolError where the shard has changed."""
+    sha256 = None if raw is None or raw.image is None else hashlib.sha256(raw.image).hexdigest()
+    if raw is None or fact is None or fact["sha256"] != sha256:
+        place = "its end" if raw is None else f"sample {raw.key}"
+        raise PoolError(
+            f"{shard.path}: the shard changed while it was worked on: at {place} it is not what ingest read; "
+            "run `sluice curate` again when nothing writes to the pool"
+        )
+    return raw if fact["status"] == samples.OK else None
 
 
 def run(
@@ -127,6 +153,7 @@ def run(
     shards: list[tuple[Shard, str]],
     key: str,
     sink: Embedder | None,
+    decoders: int = 1,
 ) -> Version:
     """The embedding group of a version that ingest made; only parts that lack theirs are worked on."""
     draft = version.derive("embed", columns={"embedding": key}, config=settings(config), summary=_facts(config, sink))
@@ -137,11 +164,10 @@ def run(
     if sink is None:
         from tasks.clip_retrieval import take_embeddings
 
-        assert config.embeddings is not None
-        take_embeddings(Path(config.embeddings), draft, [part for _, part in todo.values()])
+        take_embeddings(Path(config.embeddings or ""), draft, [part for _, part in todo.values()])
     else:
         items = [(shard, name, str(version.column_path("samples", part))) for name, (shard, part) in todo.items()]
-        map_parts(partial(embed_part, sink=sink), items)
+        map_parts(partial(embed_part, sink=sink, limits=version.config["ingest"], decoders=decoders), items)
     return without_embedding(draft)
 
 
@@ -149,7 +175,7 @@ def settings(config: Config) -> dict[str, Any]:
     """The configuration without this machine's paths: files are named by their digests in the keys."""
     values = dataclasses.asdict(config)
     for name in ("model", "pretrained", "embeddings"):
-        if values[name] is not None:
+        if values[name] and Path(values[name]).exists():
             values[name] = Path(values[name]).name
     return values
 
@@ -190,4 +216,5 @@ def without_embedding(draft: Version) -> Version:
 def present_rows(values: np.ndarray) -> np.ndarray:
     """(rows, d) → (rows,) whether the embedding is there: finite and not zero."""
     norms = np.linalg.norm(values.astype(np.float32), axis=1)
-    return np.isfinite(norms) & (norms > 0)
+    present: np.ndarray = np.isfinite(norms) & (norms > 0)
+    return present

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import pickle
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +17,7 @@ from tasks.errors import EncoderError
 
 if TYPE_CHECKING:
     import torch
+    from PIL import Image
 
 SHIPPED: Final = "sluice-demo"
 SHIPPED_FOLDER: Final = Path(__file__).parent.parent / "infra" / "demo" / "encoder"
@@ -21,6 +25,8 @@ SHIPPED_NOTE: Final = (
     "the shipped demo encoder, trained on drawn emoji and public-domain clip-art only: "
     "for trying Sluice out, not for curating photographs"
 )
+WEIGHTS: Final = (".safetensors", ".pt", ".pth", ".bin")
+LONGEST: Final = 16  # long side / short side that is resized; beyond it the ends are cut off first
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,44 +37,61 @@ class EncoderSpec:
     pretrained: str  # a hub tag, a weights file, or "" for random weights (benchmarks)
     digest: str  # sha256 of the weights file
     threads: int = 1  # of the forward pass; part of the result's last bits
+    config: str = ""  # sha256 of the model configuration's .json; "" for one that open_clip knows
+
+    @property
+    def identity(self) -> list[str]:
+        """What the embeddings depend on, free of this machine's paths."""
+        tag = "" if Path(self.pretrained).suffix in WEIGHTS else self.pretrained  # a tag brings its own preprocessing
+        return [Path(self.model).stem if self.config else self.model, self.config, tag, self.digest]
 
 
-def spec_of(model: str, pretrained: str | None, threads: int, cache: Any) -> EncoderSpec:
-    """The encoder of a configuration, its weights found and digested; `cache(path)` gives a file's sha256.
+def spec_of(model: str, pretrained: str | None, threads: int, digest: Callable[[Path], str]) -> EncoderSpec:
+    """The encoder of a configuration, its files found and digested; `digest` gives a file's sha256.
 
-    Raises EncoderError where the weights cannot be had.
+    Raises EncoderError where a file is not there or the weights cannot be had.
     """
     if model == SHIPPED and pretrained is None:
-        path = SHIPPED_FOLDER / f"{SHIPPED}.safetensors"
-        return EncoderSpec(str(SHIPPED_FOLDER / f"{SHIPPED}.json"), str(path), cache(path), threads)
-    if pretrained == "":
-        return EncoderSpec(model, "", hashlib.sha256(b"random, seed 0").hexdigest(), threads)
+        model, pretrained = str(SHIPPED_FOLDER / f"{SHIPPED}.json"), str(SHIPPED_FOLDER / f"{SHIPPED}.safetensors")
     if pretrained is None:
         raise EncoderError(f"embed.pretrained: the weights of {model} were expected: a hub tag, or a .safetensors file")
-    if Path(pretrained).suffix in (".safetensors", ".pt", ".pth", ".bin"):
-        if not Path(pretrained).is_file():
-            raise EncoderError(f"embed.pretrained: there is no weights file {pretrained}")
-        return EncoderSpec(model, pretrained, cache(Path(pretrained)), threads)
-    return EncoderSpec(model, _from_hub(model, pretrained, cache), "", threads)
+    config = digest(_file(model, "embed.model")) if model.endswith(".json") else ""
+    if pretrained == "":
+        return EncoderSpec(model, "", hashlib.sha256(b"random, seed 0").hexdigest(), threads, config)
+    if Path(pretrained).suffix in WEIGHTS:
+        return EncoderSpec(model, pretrained, digest(_file(pretrained, "embed.pretrained")), threads, config)
+    return EncoderSpec(model, pretrained, digest(_from_hub(model, pretrained)), threads, config)
 
 
-def _from_hub(model: str, tag: str, cache: Any) -> str:
-    from tasks.torchvision_ops import declare_missing_ops
+def _file(name: str, where: str) -> Path:
+    if not Path(name).is_file():
+        raise EncoderError(f"{where}: there is no file {name}; name one that exists, or a model that open_clip knows")
+    return Path(name)
 
-    declare_missing_ops()
-    import open_clip
 
+def _from_hub(model: str, tag: str) -> Path:
+    """The downloaded weights of a tag."""
+    open_clip = _open_clip()
     facts = open_clip.get_pretrained_cfg(model, tag)
     if not facts:
         known = ", ".join(open_clip.list_pretrained_tags_by_model(model)) or "none: is the model's name right?"
         raise EncoderError(f"embed.pretrained: {model} has no weights {tag!r}; open_clip knows: {known}")
     try:
-        return str(open_clip.download_pretrained(facts))
+        return Path(open_clip.download_pretrained(facts))
     except (OSError, RuntimeError, ValueError) as problem:
         raise EncoderError(
             f"the weights {tag!r} of {model} could not be had ({problem}); download them where there is a network, "
             "and give their file as embed.pretrained"
         ) from problem
+
+
+def _open_clip() -> Any:
+    from tasks.torchvision_ops import declare_missing_ops
+
+    declare_missing_ops()
+    import open_clip
+
+    return open_clip
 
 
 class Encoder:
@@ -90,8 +113,13 @@ class Encoder:
 
         return int(self.encode([self.transform(Image.new("RGB", (8, 8)))]).shape[1])
 
+    def prepare(self, image: Image.Image) -> torch.Tensor:
+        """The model's own resize, crop and normalisation of an RGB image: (3, h, w) float32."""
+        tensor: torch.Tensor = self.transform(_without_ends(image))
+        return tensor
+
     def encode(self, tensors: list[torch.Tensor]) -> np.ndarray:
-        """Transformed images [(3, h, w)] → (n, d) float16 of unit norm."""
+        """Prepared images [(3, h, w)] → (n, d) float16 of unit norm."""
         import torch
 
         batch = torch.stack(tensors).to(self.device)  # (n, 3, h, w)
@@ -103,40 +131,50 @@ class Encoder:
         return features.cpu().numpy().astype(np.float16)
 
 
+def _without_ends(image: Image.Image) -> Image.Image:
+    """The middle of an image that is far longer than wide.
+
+    Scaled up whole, 2 × 40,000,000 pixels would fill memory, and CLIP's centre crop would drop the ends anyway.
+    """
+    width, height = image.size
+    longest = LONGEST * min(width, height)
+    if max(width, height) <= longest:
+        return image
+    left, top = max(0, (width - longest) // 2), max(0, (height - longest) // 2)
+    return image.crop((left, top, left + min(width, longest), top + min(height, longest)))
+
+
 def _load(spec: EncoderSpec) -> tuple[Any, Any]:
     import torch
 
-    from tasks.torchvision_ops import declare_missing_ops
-
-    declare_missing_ops()
-    import open_clip
-
-    name = spec.model
-    if name.endswith(".json"):
-        open_clip.add_model_config(name)
-        name = Path(name).stem
-    torch.manual_seed(0)
-    try:
-        model, _, transform = open_clip.create_model_and_transforms(name)
-        if spec.pretrained:
-            model.load_state_dict(_weights(Path(spec.pretrained)))
-    except (RuntimeError, KeyError, OSError) as problem:
-        raise EncoderError(f"{spec.pretrained or 'random weights'} does not load into {name}: {problem}") from problem
+    open_clip = _open_clip()
+    with _load_errors(spec):
+        name = spec.model
+        if spec.config:
+            open_clip.add_model_config(name)
+            name = Path(name).stem
+        # Some published weights need the activation that they were trained with, whatever the model's name says.
+        tag = open_clip.get_pretrained_cfg(name, spec.pretrained) if spec.pretrained else {}
+        torch.manual_seed(0)
+        model, _, transform = open_clip.create_model_and_transforms(
+            name, spec.pretrained or None, force_quick_gelu=bool(tag.get("quick_gelu"))
+        )
     return model, transform
 
 
-def _weights(path: Path) -> dict[str, Any]:
-    """A state dict, read without running anything that the file might hold."""
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
+@contextmanager
+def _load_errors(spec: EncoderSpec) -> Iterator[None]:
+    """What can go wrong while foreign files are read, as one EncoderError."""
+    from safetensors import SafetensorError
 
-        state: dict[str, Any] = load_file(path)
-    else:
-        import torch
-
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        state = state.get("state_dict", state)
-    return {name.removeprefix("module."): value.float() for name, value in state.items()}
+    try:
+        yield
+    except (RuntimeError, LookupError, OSError, EOFError, ValueError, TypeError, AttributeError, SafetensorError,
+            pickle.UnpicklingError) as problem:  # fmt: skip
+        raise EncoderError(
+            f"{spec.pretrained or 'random weights'} does not load into {spec.model}: {problem}; "
+            "name the model that the weights were trained as"
+        ) from problem
 
 
 @lru_cache(maxsize=1)

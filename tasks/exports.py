@@ -7,10 +7,9 @@ import itertools
 import json
 import re
 import tarfile
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, Final
+from typing import Any, Final, NamedTuple
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -21,12 +20,14 @@ from tasks.errors import PoolError, UsageError
 from tasks.files import read_table, write_aside, write_json
 from tasks.images import FORMATS
 from tasks.lake import Part, Version, digest_of
-from tasks.pools import IMAGES, Raw, Shard, read_shard
+from tasks.pools import read_shard
+from tasks.raw import IMAGES, Raw, Shard, as_text, ending_of
+from tasks.read_tar import _DAMAGE, _members, _split
 from tasks.samples import KEPT
 from tasks.sources import source_shards, unchanged
 
 ADDED: Final = "sluice.json"  # what an exported sample has beside its own members: uid, weight, version
-_ENDINGS: Final = re.compile(r"(\.tar|\.tar\.gz|\.tgz|\.parquet)$")
+_ENDINGS: Final = re.compile(r"(\.tar(\.\w+)?|\.tgz|\.parquet)$")
 
 
 # --- Parquet
@@ -125,80 +126,68 @@ def _add(out: tarfile.TarFile, name: str, data: bytes) -> None:
 # --- survivors of a tar shard
 
 
+class _Member(NamedTuple):
+    base: str  # what the members of one sample share
+    ending: str  # lower case
+    info: tarfile.TarInfo
+    data: bytes | None  # None where the sample is not kept, and of links
+
+
 def _copy_tar(shard: Shard, rows: dict[int, dict[str, Any]], out: tarfile.TarFile, digest: str) -> int:
-    """Stream the shard's chosen members to `out`; returns the number of samples written.
-
-    The shard is gone through twice, since a sample's members may come before its image, which tells that it is kept.
-    """
-    by_offset = {row["offset"]: row for row in rows.values()}
-    chosen = _chosen(shard, set(by_offset))
-    last = {offset: place for place, (_, offset) in chosen.items()}  # of each sample, its last member
-    for place, info, stream in _members(shard):
-        if place not in chosen:
+    """Stream the survivors' members to `out`; returns the number of samples written. One sample is in memory."""
+    wanted = {row["key"]: row for row in rows.values()}
+    written = 0
+    for base, group in itertools.groupby(_read(shard, set(wanted)), key=lambda member: member.base):
+        row, members = wanted.get(as_text(base)), list(group)
+        image = next((m.info for m in members if row and m.info.offset_data == row["offset"]), None)
+        if row is None or image is None:
             continue
-        prefix, offset = chosen[place]
-        out.addfile(_header(info), stream)
-        if last[offset] == place:
-            _add(out, f"{prefix}.{ADDED}", _sidecar(by_offset[offset], digest))
-    return len(last)
+        for info, data in _own(members):
+            out.addfile(info, io.BytesIO(data))
+        folder, slash, name = image.name.rpartition("/")
+        _add(out, f"{folder}{slash}{name.partition('.')[0]}.{ADDED}", _sidecar(row, digest))
+        written += 1
+    return written
 
 
-def _header(info: tarfile.TarInfo) -> tarfile.TarInfo:
-    """The member's header for a file that is stored whole: `tarfile` reads sparse files but writes none."""
-    if info.issparse():
-        info.pax_headers = {}
-    info.type = tarfile.REGTYPE
-    return info
+def _read(shard: Shard, keys: set[str]) -> Iterator[_Member]:
+    """Members in the archive's order, read where their key is wanted.
 
-
-def _chosen(shard: Shard, wanted: set[int]) -> dict[int, tuple[str, int]]:
-    """Place of each member to pass through → its sample's name without ending, and the image's offset."""
-    chosen: dict[int, tuple[str, int]] = {}
-    for _, group in itertools.groupby(_members(shard), key=lambda member: _base(member[1].name)):
-        members = [(place, info) for place, info, _ in group]
-        image = next((info for _, info in members if info.offset_data in wanted), None)
-        if image is None:
-            continue
-        prefix = image.name[: len(image.name) - len(_ending(image.name)) - 1]
-        endings: set[str] = {ADDED}
-        for place, info in members:
-            ending = _ending(info.name).lower()
-            if ending not in endings:  # a repeated ending is a second sample of the same key, which was quarantined
-                endings.add(ending)
-                chosen[place] = (prefix, image.offset_data)
-    return chosen
-
-
-def _ending(name: str) -> str:
-    """What follows the first dot of a member's basename."""
-    return PurePosixPath(name).name.partition(".")[2]
-
-
-def _base(name: str) -> str:
-    """What the members of one sample share (webdataset)."""
-    path = PurePosixPath(name)
-    return str(path.parent / path.name.partition(".")[0])
-
-
-def _members(shard: Shard) -> Iterator[tuple[int, tarfile.TarInfo, IO[bytes]]]:
-    """The shard's regular members that are wholly there, with their place and a stream of their bytes.
-
-    Where the archive breaks, it ends: ingest recorded the break and kept what lies before it.
+    Where the archive breaks, it ends: ingest recorded the break and kept what lies whole before it.
     """
-    size = Path(shard.files[0]).stat().st_size
     try:
-        with tarfile.open(shard.files[0]) as tar:
-            plain = isinstance(tar.fileobj, io.BufferedReader)
-            for place, info in enumerate(tar):
-                stream = tar.extractfile(info) if info.isreg() else None
-                if stream is None:
-                    continue
-                if plain and info.offset_data + info.size > size:
-                    return
-                yield place, info, stream if plain else io.BytesIO(stream.read())
-                tar.members = []  # type: ignore[attr-defined]  # else tarfile remembers every member of the shard
-    except (tarfile.TarError, EOFError, OSError, zlib.error):
+        for info, read in _members(Path(shard.files[0])):
+            parts = _split(info.name)
+            if parts is not None and not info.isdir():
+                wanted = info.isreg() and as_text(parts[0]) in keys
+                yield _Member(*parts, info, read() if wanted else None)
+    except _DAMAGE:
         return
+
+
+def _own(members: Sequence[_Member]) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
+    """What belongs to the first sample of a key.
+
+    A repeated ending is a second sample of that key; a dotted image that has a caption is one of its own. Both are
+    quarantined.
+    """
+    fronts = {m.ending.rpartition(".")[0] for m in members if ending_of(m.ending) in IMAGES and "." in m.ending}
+    others = {front for front in fronts if any(m.ending == f"{front}.txt" for m in members)}
+    seen = {ADDED}
+    for member in members:
+        if member.ending in seen or member.ending.rpartition(".")[0] in others:
+            continue
+        seen.add(member.ending)
+        if member.data is not None:
+            yield _header(member), member.data
+
+
+def _header(member: _Member) -> tarfile.TarInfo:
+    """The member's header for a file that is stored whole: `tarfile` reads sparse files but writes none."""
+    if member.info.issparse():
+        member.info.pax_headers = {}
+    member.info.type, member.info.size = tarfile.REGTYPE, len(member.data or b"")
+    return member.info
 
 
 # --- survivors of a Parquet or folder shard
@@ -220,7 +209,7 @@ def _copy_samples(shard: Shard, rows: dict[int, dict[str, Any]], out: tarfile.Ta
 
 def _format(raw: Raw) -> str:
     """The file's own ending where it had one, else its format's."""
-    own = PurePosixPath(raw.member).suffix.lower().lstrip(".")
+    own = ending_of(raw.member)
     if own in IMAGES:
         return own
     name = Image.open(io.BytesIO(raw.image or b""), formats=FORMATS).format or "bin"

@@ -20,31 +20,38 @@ TEMPORARY = ".tmp-"  # what a name begins with until the file or folder is whole
 
 
 class Digests:
-    """sha256 of files, remembered by path, size and modification time."""
+    """sha256 of files, remembered by path, size, and times of modification and of change.
+
+    The time of change notices a file that was replaced with its time of modification kept (cp -p, rsync -t).
+    """
 
     def __init__(self, home: Path) -> None:
         self.path = home / "cache" / "digests.json"
-        self.known: dict[str, list[Any]] = {}
+        self.known: dict[str, list[Any]] = self._read()
         self.changed = False
+
+    def _read(self) -> dict[str, list[Any]]:
         try:
-            self.known = json.loads(self.path.read_text("utf-8"))
-        except (FileNotFoundError, json.JSONDecodeError):
-            self.known = {}  # a cache: what is lost is computed again
+            known = json.loads(self.path.read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}  # a cache: what is lost is computed again
+        return known if isinstance(known, dict) else {}
 
     def of(self, path: Path) -> str:
         stat = path.stat()
+        state = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
         known = self.known.get(str(path))
-        if known and known[:2] == [stat.st_size, stat.st_mtime_ns]:
-            return known[2]
+        if known is not None and known[:3] == state:
+            return str(known[3])
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        self.known[str(path)] = [stat.st_size, stat.st_mtime_ns, digest]
+        self.known[str(path)] = [*state, digest]
         self.changed = True
         return digest
 
     def save(self) -> None:
         if self.changed:
-            write_json(self.path, self.known)
+            write_text(self.path, json.dumps(self.known))  # ASCII: a path may hold bytes that are not UTF-8
             self.changed = False
 
 
@@ -93,6 +100,7 @@ def write_aside(path: Path) -> Iterator[Path]:
         yield aside
         sync(aside)
         aside.replace(path)
+        sync(path.parent)  # so that a version is never found on the disk before the columns that it names
     finally:
         aside.unlink(missing_ok=True)
 

@@ -8,28 +8,25 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image
 
 from tasks import samples
+from tasks.ahead import in_order
 from tasks.errors import ConfigError
 from tasks.files import read_table, write_table
 from tasks.images import FORMATS, ImageProblem, decode
 from tasks.lake import Lake, MapParts, Part, Version
-from tasks.pools import Broken, Raw, Shard, failed_rows, read_shard
+from tasks.pools import Broken, Raw, Shard, bytes_of, failed_rows, read_shard
 
 REVISION = 1
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +41,8 @@ class Config:
             raise ConfigError(f"ingest.formats: {', '.join(FORMATS)} can be decoded, not {', '.join(unknown)}")
         if not 1 <= self.max_pixels <= 89_000_000:
             raise ConfigError(f"ingest.max_pixels: 1 to 89,000,000 was expected, {self.max_pixels} was found")
+        if self.max_bytes < 1:
+            raise ConfigError(f"ingest.max_bytes: at least 1 was expected, {self.max_bytes} was found")
 
 
 class PartSink(Protocol):
@@ -84,7 +83,7 @@ def _caption(caption: bytes | str | None) -> tuple[str | None, str | None]:
     if caption is None:
         return None, samples.MISSING_CAPTION
     try:
-        text = caption.decode("utf-8") if isinstance(caption, bytes) else str(caption)
+        text = caption.decode("utf-8") if isinstance(caption, bytes) else caption
         text.encode("utf-8")  # a JSON escape can name half a surrogate pair
     except UnicodeError:
         return None, samples.CAPTION_NOT_UTF8
@@ -105,7 +104,7 @@ def ingest_part(item: tuple[Shard, str, str], config: Config, sink: Sink | None,
         row, image = examine(raw, config)
         return row, writer.prepare(image) if writer is not None and image is not None else None
 
-    for row, prepared in in_order(work, _without_break(shard, config, broken), decoders):
+    for row, prepared in in_order(work, _without_break(shard, config, broken), decoders, bytes_of):
         rows.append(row)
         if writer is not None:
             writer.put(prepared)
@@ -121,18 +120,6 @@ def _without_break(shard: Shard, config: Config, broken: list[str]) -> Iterator[
             broken.append(item.why)
         else:
             yield item
-
-
-def in_order(work: Callable[[T], R], items: Iterator[T], threads: int, ahead: int = 64) -> Iterator[R]:
-    """Results of `work` in the items' order, computed by threads at most `ahead` items before they are taken."""
-    with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[Future[R]] = deque()
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) >= ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
 def samples_key(lake: Lake, config: Config) -> str:

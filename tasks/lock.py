@@ -21,6 +21,7 @@ def hold(home: Path, run: str) -> Iterator[str | None]:
 
     LakeError names the holder while it lives. What a dead holder wrote aside is swept away.
     """
+    home.mkdir(parents=True, exist_ok=True)
     path = home / "lock"
     with path.open("a+", encoding="utf-8") as file:
         try:

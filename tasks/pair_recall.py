@@ -1,8 +1,8 @@
 """How many pairs a search missed, estimated from queries answered exactly.
 
-The pairs found are known, so only the misses are estimated: M̂ = ½ Σ_h N_h ū_h, where ū_h is the mean number of missed
-pairs a query of stratum h. Where the search clustered, one stratum is the tenth with the smallest gap to the first cluster
-not probed, since nearly all misses lie there. METHODS.md, section 3.
+The pairs found are known, so only the misses are estimated: M̂ = ½ Σ_h N_h ū_h, where ū_h is the mean number of pairs
+that a query of stratum h misses. Where the search clustered, one stratum is the tenth with the smallest gap to the
+first cluster not probed, since nearly all misses lie there. METHODS.md, section 3.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def at_most(drawn: Sequence[tuple[int, int, int]], confidence: float = CONFIDENC
 
 
 def _grid(size: int, clean: int) -> NDArray[np.int64]:
-    """Possible numbers of affected rows of a stratum of which `clean` rows are known to be free: 0, 1, 2, …, +2% each."""
+    """Possible numbers of affected rows where `clean` rows are known not to be: 0, 1, 2, … in steps of 2%."""
     largest = size - clean
     steps = np.geomspace(1, max(largest, 1), 2 + int(50 * np.log(max(largest, 1))))
     return np.unique(np.append(np.round(steps), [0, largest])).astype(np.int64) if largest else np.zeros(1, np.int64)
@@ -168,7 +168,7 @@ def _verified(vectors: NDArray[np.floating], pairs: NDArray[np.int64], threshold
 
 
 def residual(vectors: NDArray[np.floating], threshold: float, queries: int, seed: int) -> Estimate:
-    """Share of (n, d) vectors that have another within the threshold, from exact queries. Of survivors it should be 0."""
+    """Share of (n, d) vectors that have another within the threshold, from exact queries."""
     n = len(vectors)
     if n == 0:
         return Estimate(0.0, 0.0, 0.0, 0, exact=True)

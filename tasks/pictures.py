@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import bz2
-import gzip
 import hashlib
 import io
 import lzma
@@ -12,7 +10,7 @@ import tarfile
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,7 +19,9 @@ from tasks.errors import PoolError
 from tasks.files import read_table
 from tasks.images import ImageProblem, decode
 from tasks.lake import Part, Version
-from tasks.pools import IMAGE_COLUMNS, Shard
+from tasks.raw import Shard
+from tasks.read_parquet import IMAGE_COLUMNS
+from tasks.read_tar import uncompressed
 from tasks.sources import source_shards
 
 MAX_PIXELS: Final = 80_000_000  # as ingest's default: what was decoded once may be decoded again
@@ -64,7 +64,7 @@ def _part_images(version: Version, part: Part, shard: Shard, rows: list[int]) ->
 
 def _tar_images(shard: Shard, wanted: list[dict[str, Any]]) -> Iterator[bytes | None]:
     """Images by their place in the archive; the header right before an image tells its size."""
-    with _uncompressed(Path(shard.files[0])) as file:
+    with uncompressed(Path(shard.files[0])) as file:
         for facts in wanted:
             file.seek(facts["offset"] - tarfile.BLOCKSIZE)
             try:
@@ -72,15 +72,6 @@ def _tar_images(shard: Shard, wanted: list[dict[str, Any]]) -> Iterator[bytes | 
                 yield file.read(header.size)
             except tarfile.HeaderError:
                 yield None
-
-
-def _uncompressed(path: Path) -> IO[bytes]:
-    with path.open("rb") as file:
-        magic = file.read(6)
-    openers = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ", lzma.open))
-    opener: Any = next((opener for start, opener in openers if magic.startswith(start)), open)
-    stream: IO[bytes] = opener(path, "rb")
-    return stream
 
 
 def _parquet_images(shard: Shard, wanted: list[dict[str, Any]]) -> Iterator[bytes | None]:

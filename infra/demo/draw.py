@@ -1,7 +1,7 @@
 """Draws the demo pool: every emoji as an image with its name, in img2dataset's layout.
 
-A folder that is there is whole: the pool is drawn aside and renamed at the end. The same font, packages and code give the
-same bytes.
+A folder that is there is whole: the pool is drawn aside and renamed at the end. The same font, packages and
+code give the same bytes.
 """
 
 from __future__ import annotations
@@ -95,9 +95,10 @@ def _facts(font: Path, emojis: Sequence[Emoji]) -> Row:
 
 def _drawn_from(out: Path) -> Row | None:
     try:
-        return json.loads((out / MARKER).read_text("utf-8"))
+        facts: Row = json.loads((out / MARKER).read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None
+    return facts
 
 
 def _refuse_other_folders(out: Path) -> None:

@@ -10,6 +10,7 @@ import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -30,6 +31,7 @@ class Pairs:
     same: np.ndarray  # (n,) int64: samples with one image or one caption share a number
     held_out: np.ndarray  # (n,) bool
     drawn: np.ndarray  # (n,) bool: an emoji
+    urls: list[str]  # of an emoji, in one spelling whatever the pool; "" of others
 
     def __len__(self) -> int:
         return len(self.captions)
@@ -37,16 +39,15 @@ class Pairs:
 
 def read_pools(pools: Sequence[Path], side: int) -> Pairs:
     """All samples of these pools, decoded at `side` × `side` pixels (shortest side, centre crop, as open_clip does)."""
-    images, captions, folders, names, digests, drawn = [], [], [], [], [], []
-    of_url = {one.url: one.group for one in fully_qualified()}
+    images, captions, folders, names, digests, urls = [], [], [], [], [], []
+    of_url = {spelling(one.url): one.group for one in fully_qualified()}
     for sidecar, data in _samples(pools):
         images.append(_square(data, side))
         captions.append(sidecar["caption"])
         folders.append(sidecar.get("folder", ""))
         digests.append(hashlib.sha256(images[-1].tobytes()).hexdigest())
-        emoji = _emoji_url(sidecar["url"])
-        drawn.append(emoji is not None)
-        names.append(of_url.get(emoji, captions[-1]) if emoji else title(captions[-1]))
+        urls.append(spelling(sidecar["url"]))
+        names.append(of_url.get(urls[-1]) or title(captions[-1]))
     group = _merge([names, digests, captions])
     return Pairs(
         images=np.stack(images),
@@ -55,7 +56,8 @@ def read_pools(pools: Sequence[Path], side: int) -> Pairs:
         group=group,
         same=_merge([digests, captions]),
         held_out=_held_out(group, names),
-        drawn=np.array(drawn),
+        drawn=np.array([url != "" for url in urls]),
+        urls=urls,
     )
 
 
@@ -64,15 +66,15 @@ def title(caption: str) -> str:
     return NUMBERS.sub(" ", caption.split(". ")[0]).strip().lower() or caption
 
 
-def _emoji_url(url: str) -> str | None:
-    """ "emoji/1f600" of "emoji/1f600" and of "emoji/google/1f600.png"; None for other images."""
+def spelling(url: str) -> str:
+    """ "emoji/2764" of "emoji/2764-fe0f" and of "emoji/google/2764-fe0f.png"; "" of what is no emoji."""
     if not url.startswith("emoji/"):
-        return None
-    codes = url.rsplit("/", 1)[-1].removesuffix(".png").split("-")
-    return "emoji/" + "-".join(f"{int(code, 16):04x}" for code in codes)
+        return ""
+    codes = url.rsplit("/", 1)[-1].removesuffix(".png").lower().split("-")
+    return "emoji/" + "-".join(f"{int(code, 16):04x}" for code in codes if code != "fe0f")
 
 
-def _samples(pools: Iterable[Path]) -> Iterator[tuple[dict, bytes]]:
+def _samples(pools: Iterable[Path]) -> Iterator[tuple[dict[str, Any], bytes]]:
     for pool in pools:
         for shard in sorted(pool.glob("*.tar")):
             found: dict[str, dict[str, bytes]] = {}
@@ -88,7 +90,7 @@ def _samples(pools: Iterable[Path]) -> Iterator[tuple[dict, bytes]]:
 
 
 def _square(data: bytes, side: int) -> np.ndarray:
-    image = Image.open(io.BytesIO(data))
+    image: Image.Image = Image.open(io.BytesIO(data))
     if image.mode != "RGB":
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
@@ -121,6 +123,6 @@ def _held_out(group: np.ndarray, names: Sequence[str]) -> np.ndarray:
     """By a hash of the group's first name, so that the split does not depend on what else is read."""
     digests = {index: hashlib.sha256(names[index].encode()).digest() for index in set(group.tolist())}
     percent = {index: int.from_bytes(digest[:4]) % 100 for index, digest in digests.items()}
-    sizes = np.bincount(group)
-    small = sizes[group] <= LARGE_GROUP
-    return small & np.array([percent[index] < HELD_OUT_PERCENT for index in group.tolist()])
+    small: np.ndarray = np.bincount(group)[group] <= LARGE_GROUP
+    chosen: np.ndarray = small & np.array([percent[index] < HELD_OUT_PERCENT for index in group.tolist()])
+    return chosen

@@ -1,4 +1,4 @@
-"""Labels of the demo pool's one category, derived from the names: a few hundred to train on, and all of them to measure with."""
+"""Labels of the demo pool's one category, derived from the names: a few hundred to train on, all to measure with."""
 
 from __future__ import annotations
 

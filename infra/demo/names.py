@@ -64,9 +64,7 @@ class Emoji:
 
     @property
     def _is_regional_flag(self) -> bool:
-        return self.codes[0] in REGIONAL_LETTERS or (
-            self.codes[0] == BLACK_FLAG and self.codes[-1] == CANCEL_TAG
-        )
+        return self.codes[0] in REGIONAL_LETTERS or (self.codes[0] == BLACK_FLAG and self.codes[-1] == CANCEL_TAG)
 
 
 @cache

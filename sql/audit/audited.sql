@@ -5,6 +5,7 @@ select
     vocabulary.keyword,
     coalesce(counted.n_pool, 0) as n_pool,
     coalesce(counted.n_units, 0) as n_units,
+    coalesce(counted.reference, 0) as reference,
     coalesce(counted.n_after_filter, 0) as n_after_filter,
     coalesce(counted.n_kept, 0) as n_kept,
     coalesce(counted.mass, 0) as mass,

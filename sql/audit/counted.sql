@@ -1,4 +1,6 @@
 -- one row per term that a usable caption has: captions with it in the pool, after the filter, among the kept, and their mass
+-- n_units: near-duplicate groups with it; reference: the same, of a group the part of its captions that has it
+-- mass and reference are in units of 2^-24
 -- squares: captions with the term a near-duplicate group, squared and summed (for the design effect)
 -- kept_squares: the same of kept captions; equals n_kept where no group keeps two of them
 with held as (
@@ -6,9 +8,10 @@ with held as (
     select
         token.term,
         if(pool.unit_size = 1, -1, pool.unit) as unit,
+        any_value(pool.unit_size) as unit_size,
         count(*) as n_pool,
-        count_if(pool.unfiltered) as n_after_filter,
-        count_if(pool.kept) as n_kept,
+        count(*) filter (where pool.unfiltered) as n_after_filter,
+        count(*) filter (where pool.kept) as n_kept,
         sum(pool.mass) as mass
     from token
     join pool using (sample)
@@ -19,6 +22,7 @@ select
     term,
     cast(sum(n_pool) as bigint) as n_pool,
     cast(sum(if(unit = -1, n_pool, 1)) as bigint) as n_units,
+    cast(sum(cast(round(n_pool * 16777216 / unit_size) as bigint)) as bigint) as reference,
     cast(sum(n_after_filter) as bigint) as n_after_filter,
     cast(sum(n_kept) as bigint) as n_kept,
     cast(sum(mass) as bigint) as mass,

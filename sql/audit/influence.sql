@@ -1,10 +1,10 @@
 -- one row per audited term that has weight: how far each near-duplicate group moves the weighted change, squared (second)
 -- and to the fourth (fourth), summed over all groups
 -- a group's move z is p / (1 + change) times its influence on the change (linearised ratio), p the term's share of the groups:
---     z = n_units * (mass with the term) / (term's mass) - p * (group's mass) / (mean mass) - (1 if it has the term) + p
+--     z = p * $units * (mass with the term) / (term's mass) - p * (group's mass) / (mean mass) - (part that has it) + p
 -- sums are in units of 2^-32, so that they do not depend on the order of rows
 with term as (
-    select term_id as term, n_units, mass, n_units / $units as p
+    select term_id as term, mass, reference / 16777216 as reference, reference / 16777216 / $units as p
     from audited
     where mass > 0
 ),
@@ -25,12 +25,16 @@ everyone as (
 
 held as (
     -- one row per term and near-duplicate group with it
-    select token.term, pool.mass, pool.unit_mass
+    select token.term, pool.mass, pool.unit_mass, cast(1 as double) as part
     from token
     join pool using (sample)
     where pool.unit_size = 1
     union all
-    select token.term, cast(sum(pool.mass) as bigint) as mass, any_value(pool.unit_mass) as unit_mass
+    select
+        token.term,
+        cast(sum(pool.mass) as bigint) as mass,
+        any_value(pool.unit_mass) as unit_mass,
+        count(*) / any_value(pool.unit_size) as part
     from token
     join pool using (sample)
     where pool.unit_size > 1
@@ -40,7 +44,7 @@ held as (
 moved as (
     select
         term.term,
-        pow(term.n_units * (held.mass / term.mass) - 1 + term.p * (1 - held.unit_mass / $mean_mass), 2) as has,
+        pow(term.reference * (held.mass / term.mass) - held.part + term.p * (1 - held.unit_mass / $mean_mass), 2) as has,
         pow(term.p * (1 - held.unit_mass / $mean_mass), 2) as lacks
     from held
     join term using (term)

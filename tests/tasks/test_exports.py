@@ -95,10 +95,15 @@ def write_odd_tar(path: Path) -> None:
         member(tar, "002.png", clock(2))
         member(tar, "002.txt", b"the same key again")
         member(tar, "b/001.jpg", shape(5))
-        member(tar, "b/001.txt", b"a key that another folder has")
+        member(tar, "b/001.txt", b"another folder, another key")
+        member(tar, "b/001.part.png", clock(4))
+        member(tar, "b/001.part.txt", b"a dotted key: quarantined")
+        member(tar, "002.png", clock(5))
+        member(tar, "002.txt", b"the same key once more")
 
 
 ODD = {"./a/001.cls", "./a/001.seg.png", "./a/001.jpg", "./a/001.txt", "./a/001.npy", "002.png", "002.txt"}
+ODD |= {"b/001.jpg", "b/001.txt"}
 
 
 @pytest.mark.parametrize("name", ["odd.tar", "odd.tar.gz"])
@@ -109,7 +114,7 @@ def test_extra_members_of_any_name_pass_through_with_their_sample(name: str, tmp
     (tmp_path / "pool" / name).write_bytes(data if name == "odd.tar" else gzip.compress(data))
     export_webdataset(ingested(tmp_path / "lake", tmp_path / "pool"), tmp_path / "out")
     exported = members(tmp_path / "out" / "odd.tar")
-    assert set(exported) == ODD | {"./a/001.sluice.json", "002.sluice.json"}
+    assert set(exported) == ODD | {"./a/001.sluice.json", "002.sluice.json", "b/001.sluice.json"}
     assert exported["002.png"] == clock(1)
     assert exported["./a/001.txt"] == b"  spaces stay \n"
     assert json.loads(exported["002.sluice.json"])["weight"] is None
@@ -125,6 +130,7 @@ def test_webdataset_reads_the_export_as_whole_samples(tmp_path: Path) -> None:
     assert [sorted(name for name in sample if not name.startswith("__")) for sample in found] == [
         ["cls", "jpg", "npy", "seg.png", "sluice.json", "txt"],
         ["png", "sluice.json", "txt"],
+        ["jpg", "sluice.json", "txt"],
     ]
 
 

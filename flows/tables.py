@@ -1,0 +1,112 @@
+"""How the commands show a version, a difference, one sample, an audit: text for a terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from rich.markup import escape
+from rich.table import Table
+
+from tasks.gates import Result
+from tasks.lake import Version
+
+
+def show_text(version: Version) -> str:
+    """A version: what it is made of, what its gate found, what configured it."""
+    facts = version.manifest
+    lines = [
+        f"version {facts['version']} of {version.lake.pool}, made by {facts['stage']} at {facts['created_at']}",
+        f"  digest    {facts['digest']}",
+        f"  made from {facts['parent'] or 'the pool'}; published before it: {facts['previous'] or 'none'}",
+        f"  run       {facts['run']}",
+        f"  code      {facts['code']}",
+        f"  encoder   {_encoder(version)}",
+        "  samples   " + ", ".join(f"{count:,} {verdict}" for verdict, count in facts["counts"].items()),
+        *_reasons(version),
+        f"  parts     {len(version.parts)}",
+        *[f"            {part.path}  {part.rows:,} samples{_broken(part)}" for part in version.parts[:20]],
+        "  columns   " + ", ".join(f"{group}-{key}" for group, key in sorted(version.columns.items())),
+        "  artifacts " + ", ".join(f"{kind}-{key}" for kind, key in sorted(version.artifacts.items())),
+        "  gate",
+        *[f"    {'passed' if r['passed'] else 'FAILED'}  {Result(**r).sentence()}" for r in facts["gate"]],
+        "  configuration",
+        *[f"    {line}" for line in _settings(version.config)],
+    ]
+    return "\n".join(lines)
+
+
+def _encoder(version: Version) -> str:
+    facts = version.summary.get("embed", {})
+    note = f" ({facts['note']})" if facts.get("note") else ""
+    return f"{facts.get('model', 'none')}{note}"
+
+
+def _reasons(version: Version) -> list[str]:
+    facts = version.summary.get("ingest", {})
+    lines = [f"            quarantined, {reason}: {count:,}" for reason, count in facts.get("quarantined", {}).items()]
+    if facts.get("failed_rows"):
+        lines.append(f"            not samples: {facts['failed_rows']:,} downloads that img2dataset recorded as failed")
+    return lines
+
+
+def _broken(part: Any) -> str:
+    return f"; {part.broken}" if part.broken else ""
+
+
+def _settings(config: Any, path: str = "") -> list[str]:
+    """Dotted keys with their values."""
+    lines: list[str] = []
+    for name, value in config.items():
+        if isinstance(value, dict):
+            lines += _settings(value, f"{path}{name}.")
+        else:
+            lines.append(f"{path}{name} = {value!r}")
+    return lines
+
+
+def diff_text(found: dict[str, Any]) -> str:
+    """Two versions: who moved, with examples; which settings and parts changed."""
+    before, after, samples = found["before"], found["after"], found["samples"]
+    lines = [f"version {before['number']} ({before['stage']}) → version {after['number']} ({after['stage']})"]
+    lines.append("  " + ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in samples.items()))
+    for move in found["moves"]:
+        was, now = (_verdict(move[side], move[f"reason_{side}"]) for side in ("before", "after"))
+        lines.append(f"  {move['samples']:,} samples: {was} → {now}")
+        lines += [f"      {example['uid']}  {_short(example['caption'])}" for example in move["examples"]]
+    lines += [f"  {row['key']}: {row['before']!r} → {row['after']!r}" for row in found["config"]]
+    lines += [f"  part {what}: {path}" for what, paths in found["parts"].items() for path in paths]
+    return "\n".join(lines)
+
+
+def _verdict(verdict: str | None, reason: str | None) -> str:
+    return "not there" if verdict is None else verdict + (f" ({reason})" if reason else "")
+
+
+def _short(caption: str | None, width: int = 70) -> str:
+    """A caption on one line, without what a terminal would act on."""
+    text = "".join(c if c.isprintable() else " " for c in caption or "")
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def audit_table(words: pa.Table, rows: int) -> Table:
+    """The terms that changed most, largest first; the chosen keywords before them."""
+    size = pc.fill_null(pc.abs(pc.cast(words["change"], pa.float64())), 0.0)
+    order = pc.sort_indices(
+        words.append_column("size", size),
+        [("keyword", "descending"), ("significant", "descending"), ("size", "descending")],
+    )
+    heads = ("term", "in pool", "kept", "by filter", "95%", "by dedup", "in all", "weighted", "")
+    table = Table(*heads, box=None, pad_edge=False)
+    for row in words.take(order[:rows]).to_pylist():
+        interval = f"{_percent(row['change_filter_lower'])} … {_percent(row['change_filter_upper'])}"
+        changes = [_percent(row[name]) for name in ("change_dedup", "change", "change_weighted")]
+        marks = "significant" if row["significant"] else ""
+        counts = [f"{row['n_pool']:,}", f"{row['n_kept']:,}"]
+        table.add_row(escape(row["term"]), *counts, _percent(row["change_filter"]), interval, *changes, marks)
+    return table
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:+.1f}%"

@@ -1,0 +1,60 @@
+"""Publish: the files that a version is handed on with. A table of all samples, a report, a dataset card, the audit."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Any
+
+from tasks import card, findings, report, tokens
+from tasks.contract import schema
+from tasks.errors import ConfigError
+from tasks.exports import write_samples
+from tasks.files import write_text
+from tasks.lake import MapParts, Version
+
+REVISION = 1
+KIND = "published"
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    feature: tuple[str, ...] = ()  # words whose largest near-duplicate group the report shows first
+    pictures: bool = True  # small pictures in the report; False where images may not leave the pool
+
+    def __post_init__(self) -> None:
+        empty = [word for word in self.feature if not tokens.tokenise(word)]
+        if empty:
+            raise ConfigError(f"publish.feature: {empty[0]!r} has no letter or digit; a word or phrase was expected")
+
+
+def run(version: Version, config: Config, map_parts: MapParts) -> Version:
+    """The version with artifact `published`: samples.parquet, report.html, README.md, and words.csv where audited."""
+    key = _key(version, config)
+    if not version.lake.has_artifact(KIND, key):
+        with version.lake.new_artifact(KIND, key) as folder:
+            _write(version, config, folder)
+    derived = version.derive("publish", artifacts={KIND: key}, config=dataclasses.asdict(config))
+    return derived.derive("publish", summary=_summary(derived))
+
+
+def _key(version: Version, config: Config) -> str:
+    """All that the files show: what was decided and told, and which bounds it passed."""
+    parts = [[part.path, part.digest, part.failed_rows, part.broken] for part in version.parts]
+    made = [dict(version.columns), dict(version.artifacts), dict(version.config), dict(version.summary)]
+    shown = [version.lake.pool, findings.gates(version), schema(version).names]
+    return version.lake.key("publish", REVISION, dataclasses.asdict(config), parts, made, shown)
+
+
+def _write(version: Version, config: Config, folder: Path) -> None:
+    write_samples(version, folder / "samples.parquet")
+    write_text(folder / "report.html", report.render(version, config.feature, pictures=config.pictures))
+    write_text(folder / "README.md", card.render(version))
+    if "audit" in version.artifacts:
+        shutil.copyfile(version.artifact("audit") / "words.csv", folder / "words.csv")
+
+
+def _summary(version: Version) -> dict[str, Any]:
+    files = sorted(path for path in version.artifact(KIND).iterdir() if path.is_file())
+    return {"files": [path.name for path in files], "rows": version.rows, "bytes": sum(p.stat().st_size for p in files)}

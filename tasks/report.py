@@ -1,0 +1,219 @@
+"""The report: what curation did to a pool, as one HTML file that a newcomer understands and that loads nothing.
+
+The page is tasks/report.html, which says what each figure means; this file gathers the figures. Captions, file names and
+words come from the pool and may hold anything: the template escapes all of it. Nothing depends on time or machine.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from markupsafe import Markup
+
+from tasks import findings, plots
+from tasks.findings import Funnel, facts
+from tasks.lake import Version
+from tasks.pictures import thumbnails
+from tasks.samples import DUPLICATE, FILTERED, KEPT, QUARANTINED
+from tasks.wording import allowed, count, effect, figures, headline, sentence, share, short, signed
+
+KEYWORDS: Final = 24  # terms in the plot
+LARGEST: Final = 4  # near-duplicate groups shown besides the featured
+MEMBERS: Final = 24  # of one group
+NEAREST: Final = 10  # images on each side of a threshold
+PIXELS: Final = 112  # of a picture's longer side
+
+CONTENTS: Final = (
+    ("funnel", "From the pool to the dataset"),
+    ("filter", "What the filter removed"),
+    ("words", "What that did to the captions"),
+    ("duplicates", "Near-duplicates"),
+    ("weights", "Weights"),
+    ("made", "How this was made"),
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One image of a strip; `data` is None where it could not be read again."""
+
+    data: str | None
+    caption: str
+    verdict: str = ""
+    note: str = ""
+
+
+def render(version: Version, feature: Sequence[str] = (), *, pictures: bool = True) -> str:
+    """The page of a version. `feature`: words whose near-duplicate group is shown first."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    pages = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    pages.filters |= {
+        "count": count, "share": share, "signed": signed, "figures": figures, "short": short,
+        "sentence": sentence, "allowed": allowed,
+    }  # fmt: skip
+    return pages.get_template("report.html").render(context(version, feature, pictures=pictures))
+
+
+def context(version: Version, feature: Sequence[str], *, pictures: bool) -> dict[str, Any]:
+    """Everything that the template names."""
+    funnel = findings.funnel(version)
+    groups = findings.groups(version, LARGEST, feature, MEMBERS)
+    told = findings.category_facts(version)
+    near = {row["name"]: findings.near_threshold(version, row, NEAREST) for row in told}
+    rows = [member.row for group in groups for member in group.members]
+    rows += [row for above, below in near.values() for row in (*above, *below)]
+    shown = thumbnails(version, rows, PIXELS) if pictures else {}
+    captions = version.table("samples", ["caption"])["caption"] if version.parts else None
+    weights = findings.weight_histogram(version, 40)
+    keywords = findings.keyword_rows(version, KEYWORDS)
+
+    def strip(rows: Sequence[int], verdict: str) -> list[Picture]:
+        assert captions is not None
+        return [Picture(shown.get(row), captions[row].as_py() or "", verdict) for row in rows]
+
+    return {
+        "pool": version.lake.pool,
+        "contents": CONTENTS,
+        "pictures": any(shown.values()),
+        "headline": headline(funnel),
+        "effect": effect(keywords, weighted=weights is not None),
+        "funnel": funnel,
+        "verdicts": _verdicts(funnel),
+        "categories": [
+            {
+                **category,
+                "histogram": _scores(version, category),
+                "above": strip(near[category["name"]][0], FILTERED),
+                "below": strip(near[category["name"]][1], KEPT),
+            }
+            for category in told
+        ],
+        "audit": facts(version, "audit"),
+        "fdr": dict(version.config.get("audit", {})).get("fdr"),
+        "keywords": keywords,
+        "not_restored": {row["term"] for row in facts(version, "reweight").get("not_restored", [])},
+        "dedup": _dedup(version),
+        "groups": [_group(group, shown) for group in groups],
+        "weighted": weights is not None,
+        "weights": _weights(facts(version, "reweight")),
+        "gates": findings.gates(version),
+        "encoder": _encoder(facts(version, "embed")),
+        "lineage": _lineage(version),
+        "parts": version.parts,
+        "settings": list(_flat(version.config)),
+        "plots": {
+            "funnel": _funnel_plot(funnel),
+            "forest": _forest(keywords, weighted=weights is not None),
+            "weights": plots.histogram(*weights, None, "weight of a kept sample") if weights else None,
+        },
+    }
+
+
+def _verdicts(funnel: Funnel) -> list[tuple[str, int, str]]:
+    return [
+        (QUARANTINED, funnel.quarantined, "could not be used: broken, unreadable, without caption, …"),
+        (FILTERED, funnel.filtered, "belongs to a category that was to be removed, or looks like it"),
+        (DUPLICATE, funnel.duplicates, "almost the same as an image that was kept"),
+        (KEPT, funnel.kept, "is in the dataset"),
+    ]
+
+
+def _funnel_plot(funnel: Funnel) -> Markup:
+    steps = [
+        plots.Step("read", funnel.read, 0, ""),
+        plots.Step("usable", funnel.usable, funnel.quarantined, QUARANTINED),
+        plots.Step("after the filter", funnel.passed, funnel.filtered, FILTERED),
+        plots.Step("after deduplication", funnel.kept, funnel.duplicates, DUPLICATE),
+    ]
+    return plots.funnel(steps)
+
+
+def _scores(version: Version, category: Mapping[str, Any]) -> Markup | None:
+    counts, edges = findings.score_histogram(version, category["name"], 50)
+    if not sum(counts):
+        return None
+    label = f"score for {category['name']}"
+    return plots.histogram(counts, edges, category["threshold"], label, log=True)
+
+
+def _forest(rows: Sequence[Mapping[str, Any]], *, weighted: bool) -> Markup | None:
+    columns = [("filter", "change_filter"), ("plain", "change")] + [("weighted", "change_weighted")] * weighted
+    marks = [
+        (row["label"], [_mark(kind, row, name) for kind, name in columns])
+        for row in rows
+        if any(row.get(name) is not None for _, name in columns)
+    ]
+    return plots.forest(marks, "change of the term's share among captions") if marks else None
+
+
+def _mark(kind: str, row: Mapping[str, Any], name: str) -> plots.Mark:
+    return plots.Mark(kind, row.get(name), row.get(f"{name}_lower"), row.get(f"{name}_upper"))
+
+
+def _group(group: findings.Group, shown: Mapping[int, str | None]) -> dict[str, Any]:
+    strip = []
+    for member in group.members:
+        similar = "" if member.similarity is None else f" · {member.similarity:.3f}"
+        strip.append(Picture(shown.get(member.row), member.caption, member.verdict, f"{member.verdict}{similar}"))
+    return {"size": group.size, "keyword": group.keyword, "matching": group.matching, "pictures": strip}
+
+
+def _dedup(version: Version) -> dict[str, Any]:
+    told = facts(version, "dedup")
+    return {**told, "threshold": version.config["dedup"]["threshold"]} if told else {}
+
+
+def _weights(told: Mapping[str, Any]) -> dict[str, Any]:
+    """The account of the weights, in the page's words."""
+    judged = told.get("held_out") or {}
+    tone = "plain"
+    if judged.get("upper") is not None:
+        tone = "good" if judged["upper"] < 0 else "" if judged["lower"] > 0 else "plain"
+    cost = told.get("cap_cost")
+    at_cap = "no weight reaches the cap" if not cost else f"{cost['samples']:,} samples at the cap"
+    rows = [
+        ("method", told.get("method", "–"), ""),
+        ("effective sample size", share(told.get("ess_share")), f"{count(told.get('effective_sample_size'))} samples"),
+        ("largest weight", figures(told.get("max_weight")), f"cap {figures(told.get('cap'))}; {at_cap}"),
+        ("Pareto k", figures(told.get("pareto_k")), "below 0.5 the weights' tail is harmless, above 0.7 it is not"),
+    ]
+    return {
+        "figures": rows,
+        "verdict": judged.get("verdict"),
+        "tone": tone,
+        "restored": [row["term"] for row in told.get("restored", [])],
+        "not_restored": [(row["term"], row["reason"]) for row in told.get("not_restored", [])],
+        "notes": told.get("notes", []),
+    }
+
+
+def _encoder(told: Mapping[str, Any]) -> str:
+    """Which model made the embeddings that all of this rests on, and what it was trained on."""
+    if not told:
+        return "The pool was not embedded."
+    weights = f", weights of sha256 {told['weights'][:16]}" if told.get("weights") else ""
+    note = told.get("note") or "what it was trained on is for its makers to say, and colours every figure here"
+    return f"{sentence(str(told.get('model')))}{weights}: {note}."
+
+
+def _lineage(version: Version) -> list[tuple[str, str]]:
+    groups = [(f"columns {name}", key) for name, key in sorted(version.columns.items())]
+    return groups + [(f"artifact {name}", key) for name, key in sorted(version.artifacts.items())]
+
+
+def _flat(value: Any, name: str = "") -> list[tuple[str, str]]:
+    """Nested settings as dotted names and JSON values."""
+    if isinstance(value, Mapping) and value:
+        return [row for key in value for row in _flat(value[key], f"{name}.{key}" if name else str(key))]
+    return [(name, json.dumps(value, ensure_ascii=False))] if name else []

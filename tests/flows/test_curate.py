@@ -1,0 +1,171 @@
+"""The flow: what a run leaves in the lake, what the next run finds there, and what a failed gate does not touch."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flows.runtime import Runtime
+from flows.stages import STAGES
+from tasks.errors import GateFailed, LakeError
+from tasks.lake import find_pool, open_lake
+from tasks.lock import hold
+from tests.drawn_pool import draw_pool
+from tests.flows.runs import Serial, curated, settings
+
+STAGE_NAMES = [stage.name for stage in STAGES]
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """240 drawn samples in three shards."""
+    folder = tmp_path_factory.mktemp("pools") / "shapes"
+    draw_pool(folder, 240, shard_rows=80)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def lake(pool: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The lake after one run; tests that change it work on a copy."""
+    root = tmp_path_factory.mktemp("lakes") / "lake"
+    curated(pool, root)
+    return root
+
+
+@pytest.fixture
+def copied(lake: Path, tmp_path: Path) -> Iterator[Path]:
+    yield Path(shutil.copytree(lake, tmp_path / "lake"))
+
+
+def snapshot(root: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
+
+
+def test_a_run_commits_one_version_a_stage_and_the_last_is_complete(lake: Path) -> None:
+    versions = find_pool(lake, None).versions()
+    assert [version.stage for version in versions] == STAGE_NAMES
+    assert [version.manifest["complete"] for version in versions] == [False] * 4 + [True]
+    assert [version.manifest["parent"] for version in versions] == [None, 1, 2, 3, 4]
+
+
+def test_every_sample_has_one_verdict_in_every_version(lake: Path) -> None:
+    for version in find_pool(lake, None).versions():
+        assert sum(version.manifest["counts"].values()) == version.rows == 240
+        assert version.table("decision").num_rows == 240
+
+
+def test_each_stage_does_something_on_the_drawn_pool(lake: Path) -> None:
+    counts = find_pool(lake, None).version("latest").manifest["counts"]
+    assert counts["filtered"] > 0 and counts["duplicate"] > 0 and counts["kept"] > 0
+
+
+def test_every_version_passed_its_gate_and_says_what_was_judged(lake: Path) -> None:
+    for version in find_pool(lake, None).versions():
+        assert version.manifest["gate"]
+        assert all(result["passed"] for result in version.manifest["gate"])
+
+
+def test_a_rerun_with_nothing_new_does_no_work_and_says_so(pool: Path, copied: Path) -> None:
+    before = find_pool(copied, None).numbers()
+    outcome = curated(pool, copied)
+    assert outcome["status"] == "nothing new" and outcome["parts_worked"] == 0
+    assert "Nothing new" in outcome["said"]
+    assert find_pool(copied, None).numbers() == before
+
+
+def test_the_same_inputs_elsewhere_give_the_same_digest(pool: Path, lake: Path, tmp_path: Path) -> None:
+    moved = Path(shutil.copytree(pool, tmp_path / "shapes"))
+    outcome = curated(moved, tmp_path / "lake")
+    assert outcome["digest"] == find_pool(lake, None).version("latest").manifest["digest"]
+
+
+def test_the_digest_does_not_depend_on_the_number_of_workers(pool: Path, lake: Path, tmp_path: Path) -> None:
+    outcome = curated(pool, tmp_path / "lake", runtime=Runtime(workers=2))
+    assert outcome["digest"] == find_pool(lake, None).version("latest").manifest["digest"]
+
+
+def test_a_new_shard_costs_its_own_parts_only(pool: Path, copied: Path, tmp_path: Path) -> None:
+    grown = Path(shutil.copytree(pool, tmp_path / "grown" / "shapes"))
+    draw_pool(tmp_path / "more", 320, shard_rows=80)
+    shutil.copy(tmp_path / "more" / "00003.tar", grown / "00003.tar")
+    source = copied / "shapes" / "pool.json"
+    source.write_text(json.dumps({**json.loads(source.read_text()), "source": str(grown.absolute())}))
+    runtime = Serial()
+    outcome = curated(grown, copied, runtime=runtime)
+    assert sum(outcome["counts"].values()) == 320
+    assert runtime.parts_done == 3  # the new part's samples, its score and its tokens
+    fresh = curated(grown, tmp_path / "fresh")
+    assert outcome["digest"] == fresh["digest"]
+
+
+def test_a_changed_recall_embeds_and_scores_nothing_again(pool: Path, copied: Path) -> None:
+    category = [{"name": "redcross", "labels": "labels.csv", "recall": 0.5}]
+    runtime = Serial()
+    outcome = curated(pool, copied, settings(pool, filter={"category": category}), runtime)
+    assert outcome["status"] == "done" and runtime.parts_done == 0
+    home = find_pool(copied, None)
+    assert home.version("latest").manifest["previous"] == 5
+    assert home.version(6).stage == "filter"  # ingest's version is the same one
+
+
+def test_going_back_to_an_earlier_configuration_makes_it_the_latest_again(pool: Path, copied: Path) -> None:
+    first = find_pool(copied, None).version("latest").manifest["digest"]
+    curated(pool, copied, settings(pool, dedup={"threshold": 0.99}))
+    assert find_pool(copied, None).version("latest").manifest["digest"] != first
+    curated(pool, copied)
+    assert find_pool(copied, None).version("latest").manifest["digest"] == first
+
+
+def test_a_removed_shard_leaves_the_next_version_and_stays_in_the_earlier_ones(
+    copied: Path, pool: Path, tmp_path: Path
+) -> None:
+    shrunk = Path(shutil.copytree(pool, tmp_path / "shrunk"))
+    (shrunk / "00001.tar").unlink()
+    config = settings(pool)
+    outcome = curated(shrunk, tmp_path / "lake2", config)
+    assert sum(outcome["counts"].values()) == 160
+    assert find_pool(copied, None).version(5).rows == 240
+
+
+def test_a_failed_gate_commits_nothing_and_touches_nothing(pool: Path, copied: Path) -> None:
+    before = snapshot(copied / "shapes" / "versions")
+    with pytest.raises(GateFailed, match="filtered_share.*at most 0.001 was expected"):
+        curated(pool, copied, settings(pool, gates={"max_filtered": 0.001}))
+    assert snapshot(copied / "shapes" / "versions") == before
+    records = [json.loads(p.read_text()) for p in (copied / "shapes" / "runs").glob("*.json")]
+    failed = [record for record in records if record["status"] == "failed"]
+    assert len(failed) == 1 and failed[0]["stage"] == "filter"
+    assert failed[0]["gate"][0]["metric"] == "filtered_share"
+
+
+def test_a_gate_that_the_filter_fails_says_what_recall_a_smaller_removal_would_cost(pool: Path, tmp_path: Path) -> None:
+    with pytest.raises(GateFailed, match="recall"):
+        curated(pool, tmp_path / "lake", settings(pool, gates={"max_filtered": 0.001}))
+
+
+def test_a_second_run_is_told_who_holds_the_lake(pool: Path, copied: Path) -> None:
+    with hold(copied / "shapes", "run-1"), pytest.raises(LakeError, match="held by run run-1"):
+        curated(pool, copied)
+
+
+def test_a_lake_of_another_format_is_refused(copied: Path, pool: Path) -> None:
+    path = copied / "shapes" / "pool.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
+    with pytest.raises(LakeError, match="format 1 was expected, 99 was found"):
+        curated(pool, copied)
+
+
+def test_a_lost_column_file_is_made_again(pool: Path, copied: Path) -> None:
+    home = find_pool(copied, None)
+    version = home.version("latest")
+    version.column_path("embedding", version.parts[0]).unlink()
+    outcome = curated(pool, copied)
+    assert outcome["status"] == "done" and outcome["digest"] == version.manifest["digest"]
+
+
+def test_an_open_lake_finds_the_source_that_it_was_made_from(pool: Path, lake: Path) -> None:
+    assert open_lake(lake, "shapes", str(pool.absolute())).pool == "shapes"

@@ -56,7 +56,7 @@ class Runtime:
         futures = [client.submit(function, item, pure=False) for item in items]
         self.on_progress(0, len(items))
         try:
-            for done, future in enumerate(as_completed(futures), 1):
+            for done, future in enumerate(as_completed(futures), 1):  # type: ignore[no-untyped-call]
                 future.result()
                 self.parts_done += 1
                 self.on_progress(done, len(items))
@@ -79,7 +79,7 @@ class Runtime:
             )
             target = self.address or self._local_cluster()
             try:
-                self._client = Client(target, timeout="20s")
+                self._client = Client(target, timeout="20s")  # type: ignore[no-untyped-call]
             except (OSError, TimeoutError) as problem:
                 raise SluiceError(
                     f"no Dask scheduler answered at {self.address} ({problem}); start one with `dask scheduler`, or "
@@ -90,7 +90,7 @@ class Runtime:
     def _local_cluster(self) -> Any:
         from distributed import LocalCluster
 
-        self._cluster = LocalCluster(
+        self._cluster = LocalCluster(  # type: ignore[no-untyped-call]
             n_workers=self.workers or default_workers(),
             threads_per_worker=1,
             processes=True,

@@ -84,10 +84,11 @@ def audit(version: Version, config: Config, map_parts: MapParts) -> tuple[pa.Tab
                     group has a term to the part that its captions have it
     change_weighted the same, the kept counted by weight
 
-    The changes are exact facts of this pool. Their 95% intervals (*_lower, *_upper) and `significant` say what another
-    pool of this size from the same source would show. Null is what is undefined: a share of no captions, the interval of
-    an effect that nothing had or that too few groups carry, a weighted change before there are weights. `few_groups` flags
-    an interval of the weighted change that fewer than 50 effective groups carry; fewer than 20 carry none.
+    The changes are exact facts of this pool. Their 95% intervals (*_lower, *_upper) and `significant`, a test of
+    change_filter, say what another pool of this size from the same source would show. Null is what is undefined: a
+    share of no captions, the interval of an effect that nothing had or that too few groups carry, a weighted change
+    before there are weights. `few_groups` flags an interval of the weighted change that fewer than 50 effective groups
+    carry; fewer than 20 carry none.
     """
     tokens.write_tokens(version, map_parts)
     counts = count_terms(version, config.keywords, config.min_count)
@@ -197,7 +198,8 @@ def _largest(words: pa.Table, order: str) -> list[dict[str, Any]]:
     """The rows of the largest falls (ascending) or rises (descending)."""
     sign = pc.less(words["change_filter"], 0) if order == "ascending" else pc.greater(words["change_filter"], 0)
     keys = [("change_filter", order), ("n_pool", "descending"), ("term", "ascending")]
-    return words.filter(sign).sort_by(keys).slice(0, LISTED).drop_columns(["keyword", "few_groups", "significant"]).to_pylist()
+    listed = words.filter(sign).sort_by(keys).slice(0, LISTED)
+    return listed.drop_columns(["keyword", "few_groups", "significant"]).to_pylist()
 
 
 def _notes(words: pa.Table, counts: Counts) -> list[str]:

@@ -24,7 +24,6 @@ Floats = NDArray[np.float64]
 
 TOLERANCE = 1e-9  # of a moment, in standard deviations of its feature
 STEPS = 60  # of Newton's method; feasible problems take 5 to 15
-LONGEST = 200.0  # a θ beyond it, on features of unit variance, runs away from moments that cannot be met
 FAST = 0.3  # fall of the gradient in a step that keeps the curvature
 RIDGE = 1e-12  # on the curvature, so that repeated features do no harm
 DAMPING = 0.3  # times the gradient, on the curvature: none is left where all of a group lies above the cap
@@ -69,10 +68,12 @@ def solve(
     if start is not None:
         theta = torch.from_numpy(np.concatenate([[start.intercept], start.theta]))
     hessian = None if start is None else start.curvature
+    # Weights that meet everything bound the objective from below by 1 minus their relative entropy (weak duality).
+    lowest = -math.inf if penalty.any() else 1 - math.log(min(cap, len(x))) - tolerance
     state, last = _evaluate(x, theta, ridge, cap), math.inf
     for _ in range(STEPS):
         size = float(state.gradient.abs().max())
-        if size <= tolerance or float(theta.abs().max()) > LONGEST:
+        if size <= tolerance or state.value < lowest:
             break
         if hessian is None or size > FAST * last:
             hessian = _curvature(x, state)

@@ -1,8 +1,8 @@
-"""How a term's share changed: relative changes, what another pool of the same source would show, which changes are noise.
+"""How a term's share changed: relative changes, what another pool of the source would show, which changes are noise.
 
-The change of this pool is exact. Its interval speaks of another pool of this size from the same source, whose unit is the
-near-duplicate group; it is narrow because kept and pool are paired: a term's change is e / mean e − 1, with e the share of
-its own captions that was kept, and only e is uncertain to speak of (METHODS, section 2). NaN stands for undefined.
+The change of this pool is exact. Its interval speaks of another pool of this size from the same source, whose unit is
+the near-duplicate group. It is narrow because kept and pool are paired: a term's change is e / mean e − 1, with e the
+share of its own captions that was kept, and only e is much uncertain (METHODS, section 2). NaN stands for undefined.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def wilson(successes: np.ndarray, trials: np.ndarray, level: float) -> tuple[np.
 def paired_interval(shares: Shares, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
     """Interval of e / mean e − 1: Wilson's on e with trials / deff. (t,), (t,)
 
-    NaN where a term has no captions, and everywhere where all or nothing came through: then there is no effect to estimate.
+    NaN where a term has no captions, and everywhere if all or nothing came through: then no effect is to be estimated.
     """
     if not 0 < shares.mean < 1:
         nothing = np.full(len(shares.trials), np.nan)

@@ -1,4 +1,4 @@
-"""How many captions have each term: in the pool, after the filter, among the kept, by weight; all of it in sql/audit."""
+"""How many captions have each term: in the pool, after the filter, among the kept, by weight. All is in sql/audit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNIT = 2**24  # masses and parts of groups are counted in its inverse
 
 @dataclass(frozen=True)
 class Counts:
-    """What was counted. Weights are masses in units of 2^-24: integers, so that their sums do not depend on an order."""
+    """What was counted. Weights are masses, integers in units of 2^-24: their sums do not depend on an order."""
 
     terms: pa.Table  # one row an audited term: the columns of sql/audit/audited.sql
     totals: Mapping[str, int]  # of the pool: the columns of sql/audit/totals.sql
@@ -34,8 +34,8 @@ class Counts:
     def reference(self) -> np.ndarray:
         """(t,) float64, groups with each term; of a group, the part of its captions that has it.
 
-        A group with the term in any caption would be a whole one by the other rule; then words would seem to fall merely
-        because near-duplicates have different captions. The weights are made against this reference, too.
+        If a group counted whole with the term in any of its captions, words would seem to fall merely because
+        near-duplicates have different captions. The weights are made against this reference, too.
         """
         return self.of("reference") / UNIT
 

@@ -132,8 +132,8 @@ def _count(table: pa.Table) -> int:
 def _featured(table: pa.Table, keyword: str) -> tuple[int, int] | None:
     """The group with most captions that have the keyword, and how many these are."""
     phrase = tokens.tokenise(keyword)
-    captions = pc.fill_null(table["caption"], "")
-    likely = table.filter(pc.match_substring(captions, phrase[0], ignore_case=True))
+    plain = pc.utf8_lower(pc.utf8_normalize(pc.fill_null(table["caption"], ""), "NFC"))
+    likely = table.filter(pc.match_substring(pc.replace_substring(plain, "’", "'"), phrase[0]))
     has = [tokens.has_phrase(caption, " ".join(phrase)) for caption in likely["caption"].to_pylist()]
     numbers = np.asarray(likely["group"])[np.asarray(has, dtype=bool)]
     if not len(numbers):

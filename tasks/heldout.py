@@ -165,6 +165,8 @@ def companions(has: csc_array) -> Ints:
     from scipy.sparse.csgraph import connected_components
 
     count = has.shape[1]
+    if not count:
+        return np.empty(0, np.int64)
     both = (has.T @ has).tocoo()
     sizes = np.asarray(has.sum(axis=0)).ravel()
     overlap = both.data / (sizes[both.row] + sizes[both.col] - both.data)

@@ -6,7 +6,7 @@ import io
 import struct
 import warnings
 import zlib
-from typing import Final
+from typing import Final, Literal
 
 from PIL import Image, ImageFile
 
@@ -89,8 +89,10 @@ def _lacks_end(data: bytes, kind: str) -> bool:
         return not data.rstrip(b"\0\r\n ").endswith(b"\xff\xd9")
     if kind == "GIF":
         return not data.rstrip(b"\0").endswith(b";")
-    if kind == "TIFF":  # the directory, whose place the header tells, is most often last
-        return size < 8 or int.from_bytes(data[4:8], "little" if data.startswith(b"II") else "big") + 2 > size
+    if kind == "TIFF":  # the directory, whose place the header tells, is most often last: 12 bytes an entry
+        order: Literal["little", "big"] = "little" if data.startswith(b"II") else "big"
+        place = int.from_bytes(data[4:8], order)
+        return size < place + 2 or size < place + 2 + 12 * int.from_bytes(data[place : place + 2], order)
     announced = {"WEBP": data[4:8], "BMP": data[2:6]}[kind]
     return int.from_bytes(announced, "little") + (8 if kind == "WEBP" else 0) > size
 

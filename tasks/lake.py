@@ -30,7 +30,7 @@ import pyarrow as pa
 
 from tasks.errors import LakeError, UsageError
 from tasks.files import TEMPORARY, digests, read_table, sync, write_json, write_table
-from tasks.samples import DECISION, count_verdicts
+from tasks.samples import DECISION, SAMPLES, SCORE, count_verdicts
 
 FORMAT = 1  # of the lake; a lake of another number is refused
 
@@ -75,8 +75,8 @@ class Version:
         names = list(columns) if columns is not None else None
         tables = [read_table(self.column_path(group, part), names) for part in self.parts]
         if not tables:
-            schema = DECISION if group == "decision" else pa.schema([])
-            return schema.empty_table().select(names) if names else schema.empty_table()
+            schema = {"decision": DECISION, "samples": SAMPLES}.get(group, SCORE)
+            return schema.empty_table().select(names or schema.names)
         return pa.concat_tables(tables).combine_chunks()
 
     def embeddings(self) -> list[np.ndarray]:

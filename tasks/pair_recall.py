@@ -130,22 +130,33 @@ def at_most(drawn: Sequence[tuple[int, int, int]], confidence: float = CONFIDENC
     (size, asked, hits), (size_0, asked_0, hits_0) = drawn[-1], drawn[0] if len(drawn) == 2 else (0, 0, 0)
     weight, weight_0 = size / asked, size_0 / max(asked_0, 1)
     seen = weight * hits + weight_0 * hits_0
-    x_0 = np.arange(min(asked_0, int(seen / weight_0 + 1e-9)) + 1) if asked_0 else np.zeros(1, np.int64)
-    x = np.floor((seen - weight_0 * x_0) / weight + 1e-9)  # what the last stratum may show at most beside x_0
+    x_0 = np.arange((int(seen / weight_0 + 1e-9) if asked_0 else 0) + 1)
+    x = np.floor((seen - weight_0 * x_0) / weight + 1e-9).astype(np.int64)  # the most beside x_0 in the last stratum
     grid, grid_0 = _grid(size, asked - hits), _grid(size_0, asked_0 - hits_0)
-    from scipy.stats import hypergeom
-
-    chance_0 = hypergeom.pmf(x_0, size_0, grid_0[:, None], asked_0) if asked_0 else np.ones((1, 1))
-    chance = chance_0 @ hypergeom.cdf(x[:, None], size, grid, asked)  # (grid_0, grid)
+    below = np.cumsum(_chance(np.arange(x[0] + 1), size, grid, asked), axis=1)  # P(X ≤ x)
+    chance = _chance(x_0, size_0, grid_0, asked_0) @ below[:, x].T  # (grid_0, grid)
     row, column = (chance >= 1 - confidence).nonzero()
     above, above_0 = np.append(grid[1:] - 1, grid[-1]), np.append(grid_0[1:] - 1, grid_0[-1])
     return int((above_0[row] + above[column]).max())
 
 
+def _chance(x: NDArray[np.int64], size: int, affected: NDArray[np.int64], asked: int) -> NDArray[np.float64]:
+    """Hypergeometric: of `asked` out of `size` rows, x are affected. (len(affected), len(x))"""
+    from scipy.special import gammaln
+
+    def choose(n: NDArray[np.int64], k: NDArray[np.int64]) -> NDArray[np.float64]:
+        possible = (k >= 0) & (k <= n)
+        k = np.where(possible, k, 0)
+        return np.where(possible, gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1), -np.inf)
+
+    total = choose(np.array(size), np.array(asked))
+    return np.exp(choose(affected[:, None], x) + choose(size - affected[:, None], asked - x) - total)
+
+
 def _grid(size: int, clean: int) -> NDArray[np.int64]:
-    """Possible numbers of affected rows where `clean` rows are known not to be: 0, 1, 2, … in steps of 2%."""
+    """Possible numbers of affected rows where `clean` rows are known not to be: 0, 1, 2, … in steps of 5%."""
     largest = size - clean
-    steps = np.geomspace(1, max(largest, 1), 2 + int(50 * np.log(max(largest, 1))))
+    steps = np.geomspace(1, max(largest, 1), 2 + int(20 * np.log(max(largest, 1))))
     return np.unique(np.append(np.round(steps), [0, largest])).astype(np.int64) if largest else np.zeros(1, np.int64)
 
 

@@ -7,11 +7,13 @@ goes through `escape`: terms and labels come from captions and may hold anything
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup, escape
+
+from tasks.wording import signed
 
 WIDTH = 920  # units of the drawing; the page scales it to its column
 ROW = 34
@@ -35,6 +37,10 @@ class Mark:
     value: float | None
     low: float | None = None
     high: float | None = None
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:+g}%".replace("-", "−") if value else "0"
 
 
 def _number(value: float) -> str:
@@ -71,12 +77,6 @@ def ticks(low: float, high: float, most: int = 7) -> list[float]:
     first = math.ceil(round(low / step, 9))
     last = math.floor(round(high / step, 9))
     return [round(step * i, 10) for i in range(first, last + 1)]
-
-
-def percent(value: float, digits: int = 0) -> str:
-    """A signed change, with the true minus sign."""
-    text = f"{100 * value:+.{digits}f}%"
-    return text.replace("-", "−") if float(text[:-1]) else "0%"
 
 
 def funnel(steps: Sequence[Step]) -> Markup:
@@ -144,36 +144,44 @@ def forest(rows: Sequence[tuple[str, Sequence[Mark]]], label: str) -> Markup:
     """One row a term: a point and its interval for each mark, on one axis of relative change with a line at 0."""
     left, top, bottom = 170, 8, 44
     row = 12 + 14 * max((len(marks) for _, marks in rows), default=1)
-    values = [v for _, marks in rows for m in marks for v in (m.value, m.low, m.high) if v is not None]
-    low, high = min([*values, -0.05]), max([*values, 0.05])
-    low, high = low - (high - low) * 0.03, high + (high - low) * 0.03
+    low, high = _span([v for _, marks in rows for m in marks for v in (m.value, m.low, m.high) if v is not None])
     floor = top + row * len(rows)
 
     def x_of(value: float) -> float:
-        return left + (value - low) / (high - low) * (WIDTH - left - 90)
+        return left + (min(max(value, low), high) - low) / (high - low) * (WIDTH - left - 90)
 
     parts = []
     for tick in ticks(low, high, 8):
         parts.append(_line(x_of(tick), top, x_of(tick), floor, "axis" if tick == 0 else "grid"))
-        parts.append(_text(x_of(tick), floor + 18, percent(tick, 0 if abs(high - low) > 0.1 else 1), "tick middle"))
+        parts.append(_text(x_of(tick), floor + 18, _percent(tick), "tick middle"))
     for i, (term, marks) in enumerate(rows):
         middle = top + row * (i + 0.5)
         parts.append(_text(left - 14, middle + 5, term if len(term) <= 22 else term[:21] + "…", "label end"))
         for j, mark in enumerate(marks):
-            parts += _estimate(mark, x_of, middle + (j - (len(marks) - 1) / 2) * 14)
+            parts += _estimate(mark, x_of, middle + (j - (len(marks) - 1) / 2) * 14, beyond=high)
     parts.append(_text((left + WIDTH - 90) / 2, floor + 38, label, "tick middle"))
     return _svg(floor + bottom, label, parts)
 
 
-def _estimate(mark: Mark, x_of: object, y: float) -> list[str]:
-    assert callable(x_of)
+def _span(values: Sequence[float]) -> tuple[float, float]:
+    """The axis: all values up to a doubling, beyond which one rare term would press all others together."""
+    low, high = min([*values, -0.05]), min(max([*values, 0.05]), 1.0)
+    room = (high - low) * 0.03
+    return low - room, high + room
+
+
+def _estimate(mark: Mark, x_of: Callable[[float], float], y: float, beyond: float) -> list[str]:
+    """A point and its interval; where the value lies beyond the axis an arrow at its end, with the value."""
     if mark.value is None:
         return []
     parts = []
-    end = x_of(mark.value)
+    x = end = x_of(mark.value)
     if mark.low is not None and mark.high is not None:
         parts.append(_line(x_of(mark.low), y, x_of(mark.high), y, f"interval {mark.kind}"))
         end = x_of(max(mark.high, mark.value))
-    parts.append(f'<circle cx="{_number(x_of(mark.value))}" cy="{_number(y)}" r="5" class="point {mark.kind}"/>')
-    parts.append(_text(end + 10, y + 4, percent(mark.value, 1), f"small {mark.kind}"))
+    if mark.value > beyond:
+        parts.append(f'<path d="M{_number(x - 5)} {_number(y - 5)}l9 5l-9 5z" class="point {mark.kind}"/>')
+    else:
+        parts.append(f'<circle cx="{_number(x)}" cy="{_number(y)}" r="5" class="point {mark.kind}"/>')
+    parts.append(_text(end + 10, y + 4, signed(mark.value), f"small {mark.kind}"))
     return parts

@@ -36,11 +36,12 @@ def folds_of(pool: Pool, folds: int, seed: int) -> NDArray[np.int64]:
     return np.where(pool.unit >= 0, order[pool.unit] % folds, -1) if units else np.full(len(pool.unit), -1)
 
 
-def train(embeddings: Embeddings, mean: Floats, pool: Pool, fold: NDArray[np.int64], folds: int) -> Probe:
-    """Logistic regression by steps against a fixed bound of the curvature (Böhning 1992): each lowers the loss."""
+def train(embeddings: Embeddings, pool: Pool, fold: NDArray[np.int64], folds: int) -> Probe:
+    """Logistic regression on centred embeddings by steps against a fixed bound of the curvature (Böhning 1992): each lowers the loss."""
     import torch
 
     unfiltered, filtered = _masses(pool, fold, folds)
+    mean = _mean(embeddings, pool)
     bound = _curvature(embeddings, mean, (unfiltered + filtered).max(axis=1))
     width = len(mean)
     penalty = np.full(1 + width, WEAKNESS * np.trace(bound[1:, 1:]) / max(width, 1))
@@ -73,6 +74,15 @@ def _masses(pool: Pool, fold: NDArray[np.int64], folds: int) -> tuple[Floats, Fl
     seen = fold[:, None] != np.arange(folds)
     unfiltered, filtered = seen * pool.share[:, None], seen * pool.kept[:, None].astype(np.float64)
     return unfiltered / (2 * unfiltered.sum(axis=0)), filtered / (2 * np.maximum(filtered.sum(axis=0), 1))
+
+
+def _mean(embeddings: Embeddings, pool: Pool) -> Floats:
+    """(d,) of the pool, near-duplicate groups counted once."""
+    total = np.zeros(1 + embeddings[0].shape[1])
+    for rows, x in _blocks(embeddings, np.zeros(embeddings[0].shape[1])):
+        total += dot(pool.share[rows], x)
+    mean: Floats = total[1:] / pool.share.sum()
+    return mean
 
 
 def _curvature(embeddings: Embeddings, mean: Floats, mass: Floats) -> Floats:

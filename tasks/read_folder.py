@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -68,17 +68,26 @@ def _metadata(listings: list[Path], folder: Path) -> tuple[dict[str, dict[str, A
     facts: dict[str, dict[str, Any]] = {}
     wrong: list[str] = []
     for listing in listings:
-        here: dict[str, dict[str, Any]] = {}
-        for number, line in enumerate(listing.open("rb"), 1):
-            value = json_object(line)
-            name = value.get("file_name")
-            if not isinstance(name, str):
-                wrong += [f"{METADATA} line {number} is not a JSON object with a file_name"] if line.strip() else []
-            elif listing.parent / PurePosixPath(name).parent == folder:
-                wrong += _doubtful(here, folder, PurePosixPath(name).name, number)
-                here.setdefault(PurePosixPath(name).name, value)
+        with listing.open("rb") as lines:
+            here, bad = _listed(lines, listing.parent, folder)
         facts = {**here, **facts}
+        wrong += bad
     return facts, wrong
+
+
+def _listed(lines: Iterable[bytes], base: Path, folder: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """What one listing in `base` says of the folder's images, by file name; and what is wrong with its lines."""
+    here: dict[str, dict[str, Any]] = {}
+    wrong: list[str] = []
+    for number, line in enumerate(lines, 1):
+        value = json_object(line)
+        name = value.get("file_name")
+        if not isinstance(name, str):
+            wrong += [f"{METADATA} line {number} is not a JSON object with a file_name"] if line.strip() else []
+        elif base / PurePosixPath(name).parent == folder:
+            wrong += _doubtful(here, folder, PurePosixPath(name).name, number)
+            here.setdefault(PurePosixPath(name).name, value)
+    return here, wrong
 
 
 def _doubtful(here: dict[str, dict[str, Any]], folder: Path, name: str, number: int) -> list[str]:

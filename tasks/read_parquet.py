@@ -25,7 +25,7 @@ def read_parquet(shard: Shard, max_bytes: int) -> Iterator[Raw | Broken]:
     path = Path(shard.files[0])
     row, why = 0, None
     try:
-        file = pq.ParquetFile(path, buffer_size=1 << 20, page_checksum_verification=True)
+        file = pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20, page_checksum_verification=True)
     except _DAMAGE as problem:
         yield Broken(f"{UNREADABLE_PARQUET}: {_first_line(problem)}")
         return

@@ -1,7 +1,7 @@
 """The report: what curation did to a pool, as one HTML file that a newcomer understands and that loads nothing.
 
-The page is tasks/report.html, which says what each figure means; this file gathers the figures. Captions, file names and
-words come from the pool and may hold anything: the template escapes all of it. Nothing depends on time or machine.
+The page is tasks/report.html, which says what each figure means; this file gathers the figures. Captions, file names
+and words come from the pool and may hold anything: the template escapes all of it. Nothing depends on time or machine.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tasks.wording import allowed, count, effect, figures, headline, sentence, s
 KEYWORDS: Final = 24  # terms in the plot
 LARGEST: Final = 4  # near-duplicate groups shown besides the featured
 MEMBERS: Final = 24  # of one group
-NEAREST: Final = 10  # images on each side of a threshold
+NEAREST: Final = 8  # images on each side of a threshold
 PIXELS: Final = 112  # of a picture's longer side
 
 CONTENTS: Final = (
@@ -164,8 +164,10 @@ def _mark(kind: str, row: Mapping[str, Any], name: str) -> plots.Mark:
 def _group(group: findings.Group, shown: Mapping[int, str | None]) -> dict[str, Any]:
     strip = []
     for member in group.members:
-        similar = "" if member.similarity is None else f" · {member.similarity:.3f}"
-        strip.append(Picture(shown.get(member.row), member.caption, member.verdict, f"{member.verdict}{similar}"))
+        similar = "stays" if member.verdict == KEPT else member.verdict
+        if member.verdict == DUPLICATE and member.similarity is not None:
+            similar = f"{member.similarity:.3f}"
+        strip.append(Picture(shown.get(member.row), member.caption, member.verdict, similar))
     return {"size": group.size, "keyword": group.keyword, "matching": group.matching, "pictures": strip}
 
 
@@ -199,12 +201,12 @@ def _weights(told: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _encoder(told: Mapping[str, Any]) -> str:
-    """Which model made the embeddings that all of this rests on, and what it was trained on."""
+    """Which model made the embeddings, and what it was trained on."""
     if not told:
         return "The pool was not embedded."
     weights = f", weights of sha256 {told['weights'][:16]}" if told.get("weights") else ""
     note = told.get("note") or "what it was trained on is for its makers to say, and colours every figure here"
-    return f"{sentence(str(told.get('model')))}{weights}: {note}."
+    return f"All of this rests on the embeddings of {told.get('model')}{weights}: {note}."
 
 
 def _lineage(version: Version) -> list[tuple[str, str]]:

@@ -116,7 +116,7 @@ def _write(version: Version, key: str, outcome: Outcome) -> None:
     column = pa.array(weights, mask=~kept)
     version.write_decision(decision.set_column(decision.schema.get_field_index("weight"), "weight", column), key)
     with version.lake.new_artifact("weights", key) as folder:
-        write_json(folder / "model.json", outcome.model)
+        write_json(folder / "model.json", {"method": outcome.facts["method"], **outcome.model})
         for name, values in outcome.arrays.items():
             write_array(folder / f"{name}.npy", values)
         write_json(folder / "summary.json", outcome.facts)
@@ -158,16 +158,15 @@ def _balance(data: Data) -> Outcome:
 def _probe(data: Data) -> Outcome:
     """The article's weights. All supported words are held out: the probe sees none."""
     embeddings, folds = data.version.embeddings(), data.config.folds
-    mean = features.components(data.version, data.map_parts, 0).mean
     fold = probe.folds_of(data.pool, folds, data.config.seed)
-    trained = probe.train(embeddings, mean, data.pool, fold, folds)
+    trained = probe.train(embeddings, data.pool, fold, folds)
     raw = probe.weigh(embeddings, trained, fold)[data.pool.kept]
     weights = capped(raw, data.config.cap)
     facts = unbalanced(data.pool, data.asked, data.words, weights)
     at_cap = weights >= data.config.cap * (1 - 1e-9)
     if at_cap.any():
         facts["cap_cost"] = cap_cost(weights, raw / raw.mean(), data.config.cap)
-    return Outcome(weights, facts, {"folds": folds}, {"mean": mean, "coefficients": trained.coefficients})
+    return Outcome(weights, facts, {"folds": folds}, {"mean": trained.mean, "coefficients": trained.coefficients})
 
 
 def _none(data: Data) -> Outcome:

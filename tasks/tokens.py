@@ -46,12 +46,12 @@ def tokenise(caption: str) -> list[str]:
 
 
 def has_phrase(caption: str, phrase: str) -> bool:
-    """Whether the tokens of the caption hold the phrase's, one beside the other; the phrase is tokens joined by spaces."""
+    """Whether the caption's tokens hold the phrase, which is tokens joined by spaces, one beside the other."""
     return f" {phrase} " in f" {' '.join(tokenise(caption))} "
 
 
 def token_table(captions: pa.Array | pa.ChunkedArray) -> pa.Table:
-    """(n,) captions → TOKENS: one row a caption and distinct term of it, sorted by row, then by place in the dictionary.
+    """(n,) captions → TOKENS: one row a caption and distinct term of it, by row, then by place in the dictionary.
 
     Plain ASCII captions are cut as one byte array, measured five times faster than one by one; the rest are not.
     """

@@ -1,4 +1,4 @@
-"""Figures in words, the same wherever they are shown: report, dataset card, screen. Every function takes None for unknown."""
+"""Figures in words, the same in report, dataset card and screen. Every function takes None for unknown."""
 
 from __future__ import annotations
 
@@ -71,28 +71,28 @@ def headline(funnel: Funnel) -> str:
     """The funnel in a sentence."""
     if not funnel.read:
         return "The pool holds no sample."
-    lost = [
-        f"{number:,} {word}"
-        for number, word in (
-            (funnel.quarantined, "could not be used"),
-            (funnel.filtered, "filtered out" if funnel.filtered != 1 else "was filtered out"),
-            (funnel.duplicates, "near-duplicates" if funnel.duplicates != 1 else "near-duplicate"),
-        )
-        if number
-    ]
+    steps = (
+        (funnel.quarantined, "not usable"),
+        (funnel.filtered, "filtered out"),
+        (funnel.duplicates, "removed as near-duplicates"),
+    )
+    lost = [f"{number:,} {word}" for number, word in steps if number]
     kept = f"{funnel.kept:,} of {plural(funnel.read, 'sample')} kept"
     return f"{kept}: {', '.join(lost)}." if lost else f"{kept}: nothing was removed."
 
 
 def effect(keywords: Sequence[Mapping[str, Any]], *, weighted: bool) -> str | None:
-    """What filtering did to the keyword that it changed most, and what the weights made of it; None where nothing is known."""
-    known = [row for row in keywords if row.get("change_filter") is not None]
+    """What the filter did to the first two words asked for, and what stands after weighting; None if unknown."""
+    known = [row for row in keywords if row.get("change_filter") is not None][:2]
     if not known:
         return None
-    most = max(known, key=lambda row: abs(row["change_filter"]))
-    if signed(most["change_filter"]) == "0.0%":
-        return "The filter changed no audited word's share of the captions."
-    text = f"The filter changed the share of captions with “{most['label']}” by {signed(most['change_filter'])}"
-    if not weighted or most.get("change_weighted") is None:
+    told = _each(known, "change_filter")
+    text = f"The filter changed how often captions say {told}"
+    if not weighted or any(row.get("change_weighted") is None for row in known):
         return f"{text}."
-    return f"{text}; with the weights it stands at {signed(most['change_weighted'])} of its share in the pool."
+    left = " and ".join(signed(row["change_weighted"]) for row in known)
+    return f"{text}; in what is kept, with its weights, the change is {left}."
+
+
+def _each(rows: Sequence[Mapping[str, Any]], name: str) -> str:
+    return " and ".join(f"“{row['label']}” by {signed(row[name])}" for row in rows)

@@ -2,7 +2,8 @@
 
 The contrastive loss of CLIP (Radford et al. 2021, section 2.3), with all pairs that share an image or a caption
 as positives (UniCL, Yang et al. 2022, section 3.2), and with second looks at some images drawn to the first ones:
-what is near in this space should be near whatever the crop. The shipped weights are an average over the last
+what is near in this space should be near whatever the crop, and images should fill the sphere (uniformity,
+Wang & Isola 2020, section 4.1). The shipped weights are an average over the last
 steps, in float16.
 """
 
@@ -20,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
 from infra.demo.encoder_augment import look, reword
@@ -29,7 +31,7 @@ from tasks.torchvision_ops import declare_missing_ops
 NAME = "sluice-demo"
 FOLDER = Path(__file__).parent / "encoder"
 STORED_SIDE = 96  # pixels, in memory
-SIDES = ((0.4, 48), (0.8, 64), (1.0, 80))  # (until this share of the time, pixels): small images first, for speed
+SIDES = ((0.25, 48), (0.75, 64), (1.0, 80))  # (until this share of the time, pixels): small images first, for speed
 CAP = 200  # samples a epoch with one same image or caption: 1,375 stars are named alike
 BATCH = 256  # pairs
 TWICE = 64  # of them are looked at twice
@@ -37,8 +39,9 @@ PEAK_RATE = 2e-3
 WEIGHT_DECAY = 0.1
 WARM_UP_STEPS = 80
 AVERAGE = 0.995  # of the weights, a step
-TOGETHER = 1.0  # weight of the distance between two looks
-MAX_SCALE = math.log(60.0)  # of the logits; CLIP's 100 overfits so few pairs
+TOGETHER = 0.3  # weight of the distance between two looks
+SPREAD = 0.3  # weight of uniformity: without it half of all image pairs had a cosine over 0.44
+MAX_SCALE = math.log(16.0)  # of the logits; with CLIP's 100 the images stay in a narrow cone
 
 
 @dataclass
@@ -89,7 +92,7 @@ def main() -> None:
     pairs = read_pools(options.pools, STORED_SIDE)
     train = np.flatnonzero(~pairs.held_out)
     print(f"{len(train)} pairs to train on, {len(pairs) - len(train)} held out", flush=True)
-    training = _start(60 * options.minutes)
+    training = _start(60 * options.minutes, options.start)
     draw = random.Random(options.seed)
     generator = torch.Generator().manual_seed(options.seed)
     while training.progress < 1:
@@ -103,14 +106,18 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pools", nargs="+", type=Path, help="folders in img2dataset's layout")
     parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--start", type=Path, help="weights to go on from")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=FOLDER / f"{NAME}.safetensors")
     return parser.parse_args()
 
 
-def _start(seconds: float) -> Training:
-    model = build().to(memory_format=torch.channels_last).train()
+def _start(seconds: float, weights: Path | None) -> Training:
+    model = build()
+    if weights is not None:
+        model.load_state_dict(load_file(weights))
+    model = model.to(memory_format=torch.channels_last).train()
     optimizer = torch.optim.AdamW(
         [
             {"params": [p for p in model.parameters() if p.ndim >= 2], "weight_decay": WEIGHT_DECAY},
@@ -178,7 +185,9 @@ def _loss(model: Any, looks: torch.Tensor, words: torch.Tensor, same: torch.Tens
     logits = scale * image[:n] @ text.T  # (n, n)
     matched = functional.cross_entropy(logits, wanted) + functional.cross_entropy(logits.T, wanted)
     apart = (1 - (image[:again] * image[n:]).sum(dim=-1)).mean()
-    return matched / 2 + TOGETHER * apart
+    others = image[:n] @ image[:n].T
+    crowded = torch.exp(4 * (others[positive == 0] - 1)).mean().log()
+    return matched / 2 + TOGETHER * apart + SPREAD * crowded
 
 
 @torch.no_grad()
@@ -208,8 +217,6 @@ def recall_at_5(model: Any, tokens: Any, pairs: Pairs) -> float:
 
 def export(model: Any, path: Path) -> None:
     """float16 safetensors, with the temperature as it was used."""
-    from safetensors.torch import save_file
-
     state = {
         name: (value.half() if value.is_floating_point() else value).contiguous()
         for name, value in model.state_dict().items()

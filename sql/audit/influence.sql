@@ -2,7 +2,7 @@
 -- and to the fourth (fourth), summed over all groups
 -- a group's move z is p / (1 + change) times its influence on the change (linearised ratio), p the term's share of the groups:
 --     z = p * $units * (mass with the term) / (term's mass) - p * (group's mass) / (mean mass) - (part that has it) + p
--- sums are in units of 2^-32, so that they do not depend on the order of rows
+-- summed are whole numbers of 2^-24: exact in a double up to 2^53, so that the order of rows does not matter
 with term as (
     select term_id as term, mass, reference / 16777216 as reference, reference / 16777216 / $units as p
     from audited
@@ -18,8 +18,8 @@ unit as (
 everyone as (
     -- one row: the same sums over all groups for a term that none of them has, without its p
     select
-        cast(sum(cast(round(pow(1 - unit_mass / $mean_mass, 2) * 4294967296) as hugeint)) as double) as second,
-        cast(sum(cast(round(pow(1 - unit_mass / $mean_mass, 4) * 4294967296) as hugeint)) as double) as fourth
+        sum(round(pow(1 - unit_mass / $mean_mass, 2) * 16777216)) as second,
+        sum(round(pow(1 - unit_mass / $mean_mass, 4) * 16777216)) as fourth
     from unit
 ),
 
@@ -53,16 +53,16 @@ moved as (
 summed as (
     select
         term,
-        cast(sum(cast(round((has - lacks) * 4294967296) as hugeint)) as double) as second,
-        cast(sum(cast(round((has * has - lacks * lacks) * 4294967296) as hugeint)) as double) as fourth
+        sum(round((has - lacks) * 16777216)) as second,
+        sum(round((has * has - lacks * lacks) * 16777216)) as fourth
     from moved
     group by term
 )
 
 select
     term.term as term_id,
-    greatest((summed.second + pow(term.p, 2) * everyone.second) / 4294967296, 0) as second,
-    greatest((summed.fourth + pow(term.p, 4) * everyone.fourth) / 4294967296, 0) as fourth
+    greatest((summed.second + pow(term.p, 2) * everyone.second) / 16777216, 0) as second,
+    greatest((summed.fourth + pow(term.p, 4) * everyone.fourth) / 16777216, 0) as fourth
 from term
 join summed using (term)
 cross join everyone

@@ -72,10 +72,8 @@ def test_removing_duplicates_with_other_captions_is_no_fall_of_a_word(tmp_path: 
 
 def test_a_wider_group_makes_a_wider_interval(tmp_path: Path) -> None:
     alone, _ = audited(toy(tmp_path / "alone"))
-    version = captioned(
-        tmp_path / "grouped", [c for c, _ in TOY], [v for _, v in TOY], groups=[range(i, i + 5) for i in range(0, 80, 5)]
-    )
-    grouped, _ = audited(version)
+    fives = [range(i, i + 5) for i in range(0, 80, 5)]
+    grouped, _ = audited(captioned(tmp_path / "grouped", [c for c, _ in TOY], [v for _, v in TOY], groups=fives))
     assert grouped["dog"]["change_filter"] == alone["dog"]["change_filter"]
     assert grouped["dog"]["change_filter_upper"] > alone["dog"]["change_filter_upper"]
 

@@ -22,8 +22,8 @@ COVERED = 0.93  # of 95% intervals
 
 
 def shares(through: object, trials: object, mean: float, deff: object = 1.0) -> Shares:
-    trials = np.atleast_1d(np.asarray(trials))
-    return Shares(np.atleast_1d(np.asarray(through)), trials, np.broadcast_to(deff, trials.shape), round(mean * 10**6), 10**6)
+    n = np.atleast_1d(np.asarray(trials))
+    return Shares(np.atleast_1d(np.asarray(through)), n, np.broadcast_to(deff, n.shape), round(mean * 10**6), 10**6)
 
 
 def test_a_change_is_undefined_of_nothing_and_complete_where_nothing_is_left() -> None:
@@ -73,7 +73,7 @@ def test_paired_intervals_cover_the_change_of_the_source(keep: float, captions: 
 
 
 def _weighted_pool(rng: np.random.Generator, groups: int) -> tuple[np.ndarray, ...]:
-    """Per sample: group, term bit, mass (keep bit × weight). The filter is hard on the term, weights repair half of it."""
+    """Per sample: group, term bit, mass (keep bit × weight). The filter is hard on the term, weights repair half."""
     sizes = rng.choice([1, 3], groups, p=[0.9, 0.1])
     group = np.repeat(np.arange(groups), sizes)
     term = rng.random(groups) < 0.2

@@ -33,7 +33,7 @@ def run_id(number: int) -> str:
 
 
 def record(lake: Lake, number: int, status: str = "done", **facts: Any) -> Path:
-    known = {
+    known: dict[str, Any] = {
         "id": run_id(number), "pool": lake.pool, "source": "emoji",
         "started_at": f"2026-11-21T{number:02d}:00:00+00:00",
         "ended_at": f"2026-11-21T{number:02d}:30:00+00:00", "status": status, "stage": None, "error": None,
@@ -45,7 +45,7 @@ def record(lake: Lake, number: int, status: str = "done", **facts: Any) -> Path:
 
 
 def commit(draft: Version, stage: str, run: int, minute: int, **facts: Any) -> Version:
-    known = {
+    known: dict[str, Any] = {
         "parent": draft.number, "previous": None, "run": run_id(run), "gate": [PASSED], "code": "abc123",
         "created_at": f"2026-11-21T{run:02d}:{minute:02d}:00+00:00", "complete": False, "inputs": None,
     }  # fmt: skip

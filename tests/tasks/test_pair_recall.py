@@ -67,10 +67,10 @@ def test_without_gaps_or_with_equal_ones_there_is_one_stratum() -> None:
     assert [size for size, _ in draw(np.ones(1000, np.float32), 1000, 200, seed=0)] == [1000]
 
 
-def losses(rng: np.random.Generator, n: int, pairs: int, clustered: bool) -> np.ndarray:
-    """Missed pairs a row, (n,): nearly all in the first tenth; or many of them at few rows."""
+def losses(rng: np.random.Generator, n: int, pairs: int) -> np.ndarray:
+    """Missed pairs a row, nearly all in the first tenth. (n,)"""
     low = n // 10
-    left = rng.integers(0, low if not clustered else low // 20, pairs)
+    left = rng.integers(0, low, pairs)
     right = np.where(rng.random(pairs) < 0.9, rng.integers(0, low, pairs), rng.integers(0, n, pairs))
     return np.bincount(np.concatenate([left, right]), minlength=n)
 
@@ -83,7 +83,7 @@ def test_the_interval_covers_the_true_recall(lost: int, strata: int) -> None:
     gap = np.arange(n, dtype=np.float32) if strata == 2 else None
     covered, estimates = 0, []
     for run in range(runs):
-        misses = losses(rng, n, lost, clustered=False)
+        misses = losses(rng, n, lost)
         recall = interval(found, [Stratum(size, misses[rows]) for size, rows in draw(gap, n, 2000, seed=run)])
         covered += recall.lower <= found / (found + lost) <= recall.upper
         estimates.append(found / recall.estimate - found)
@@ -92,7 +92,7 @@ def test_the_interval_covers_the_true_recall(lost: int, strata: int) -> None:
 
 
 def test_strata_give_a_shorter_interval_than_none() -> None:
-    misses = losses(np.random.default_rng(0), 20_000, 2000, clustered=False)
+    misses = losses(np.random.default_rng(0), 20_000, 2000)
     widths = []
     for gap in (None, np.arange(20_000, dtype=np.float32)):
         recall = interval(10_000, [Stratum(size, misses[rows]) for size, rows in draw(gap, 20_000, 2000, seed=1)])
@@ -100,7 +100,7 @@ def test_strata_give_a_shorter_interval_than_none() -> None:
     assert widths[1] < widths[0]
 
 
-@pytest.mark.parametrize(("size", "asked"), [(1000, 200), (100_000, 2000)])
+@pytest.mark.parametrize(("size", "asked"), [(20_000, 200), (100_000, 2000)])
 def test_nothing_seen_bounds_what_there_is_by_the_rule_of_three(size: int, asked: int) -> None:
     bound = at_most([(size, asked, 0)]) / size
     assert bound == pytest.approx(3 / asked, rel=0.12)
@@ -138,8 +138,8 @@ def test_residual_of_no_survivors_is_zero() -> None:
 
 def test_the_estimate_finds_the_pairs_that_a_coarse_clustering_lost() -> None:
     vectors = planted(6000)
-    found = candidates.find(vectors, "clusters", Search(0.95, clusters=200, clusterings=1))
+    found = candidates.find(vectors, "clusters", Search(0.95, clusters=1500, clusterings=1))
     truth = len(found.pairs) / len(all_pairs(vectors, 0.95))
     recall = estimate(vectors, found, 0.95, queries=2000, seed=0)
-    assert truth < 0.97
+    assert truth < 0.98
     assert recall.lower <= truth <= recall.upper

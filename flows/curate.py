@@ -64,12 +64,13 @@ def run_curate(pool: str, root: Path, name: str | None, config: CurateConfig, se
     source, shards = list_shards(pool)
     lake = open_lake(root, name or pool_name(source), str(source.absolute()))
     record = Record(lake.pool, pool_name(source))
-    with hold(lake.home, record.id) as dead, runtime, recorded(record, lake):
+    with hold(lake.home, record.id) as dead, runtime:
         if dead:
             reporter.say(f"Run {dead} died; what it had finished is used.")
         try:
-            digested = [(shard, shard_digest(shard, lake.digest)) for shard in shards]
-            return Run(lake, config, digested, session, record).curate()
+            with recorded(record, lake):
+                digested = [(shard, shard_digest(shard, lake.digest)) for shard in shards]
+                return Run(lake, config, digested, session, record).curate()
         finally:
             reporter.end()
             digests(lake.home).save()

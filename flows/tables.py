@@ -110,3 +110,35 @@ def audit_table(words: pa.Table, rows: int) -> Table:
 
 def _percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:+.1f}%"
+
+
+def why_text(found: dict[str, Any]) -> str:
+    """One sample: its verdict in words first, then what led to it, then where it has been."""
+    place = found["place"]
+    lines = [
+        f"{found['uid']}: {found['verdict']} in version {found['version']}",
+        f"  {found['sentence']}",
+        f"  caption   {_short(found['caption'], 200)}",
+        f"  place     {_short(place['shard'])}, key {_short(found['key'])}, part {place['part']}, row {place['row']}",
+        f"  image     {found['width']} × {found['height']} pixels, sha256 {found['sha256']}",
+    ]
+    for row in found["scores"]:
+        limit = "" if row["threshold"] is None else f", threshold {row['threshold']:.4g}"
+        score = "none" if row["score"] is None else f"{row['score']:.4g}"
+        label = f"; labelled {row['label']['label']} by a person" if row["label"] else ""
+        lines.append(f"  score     {row['category']}: {score}{limit}{label}")
+    if found["duplicate"]:
+        other = found["duplicate"]
+        lines.append(f"  stands for it: {other['of']}, cosine {other['similarity']:.4f}: {_short(other['caption'])}")
+    if found["group"]:
+        lines.append(f"  group     {found['group']['size']} near-duplicates")
+        lines += [
+            f"            {m['uid']}  {m['verdict']:10} {_short(m['caption'])}" for m in found["group"]["members"]
+        ]
+    if found["weight"] is not None:
+        lines.append(f"  weight    {found['weight']:.4g}: {found['weight_meaning']}")
+    lines.append("  versions")
+    lines += [
+        f"    {row['version']:>6}  {row['made_by']:9} {row['verdict'] or 'not there'}" for row in found["history"]
+    ]
+    return "\n".join(lines)

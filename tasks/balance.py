@@ -138,7 +138,7 @@ def _line_search(
     import torch
 
     slope = float(state.gradient @ direction)
-    noise = 10 * torch.finfo(x.dtype).eps * max(1.0, abs(state.value))  # below it the objective cannot tell better from worse
+    noise = 10 * torch.finfo(x.dtype).eps * max(1.0, abs(state.value))  # below it, better and worse look alike
     step = 1.0
     while step > 1e-9:
         found = _evaluate(x, theta + step * direction, ridge, cap)

@@ -59,11 +59,11 @@ def _removed(funnel: Funnel) -> list[str]:
 
 def _filter(version: Version) -> list[str]:
     lines = []
-    for row in findings.category_facts(version):
-        bound = f", at least {share(row['lower'])} at {share(row['confidence'])} confidence" if row["lower"] else ""
+    for told in findings.category_facts(version):
+        recall = f"Recall {share(told.recall)}, at least {share(told.lower)} at {share(told.confidence)} confidence"
         lines += [
-            f"- **{text(row['name'])}**: {count(row['removed'])} removed at a score of {figures(row['threshold'])}. "
-            f"Recall {share(row['recall'])} on {count(row['positives'])} labelled positives{bound}: "
+            f"- **{text(told.name)}**: {count(told.removed)} removed at a score of {figures(told.threshold)}. "
+            f"{recall}, on {count(told.positives)} labelled positives: "
             "an estimate on positives like those, not a certificate."
         ]
     return [*lines, ""] if lines else ["No category was filtered.", ""]

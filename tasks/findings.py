@@ -162,18 +162,61 @@ def _portraits(
     return found
 
 
-def category_facts(version: Version) -> list[dict[str, Any]]:
-    """What the filter told of each category that the version has scores of."""
-    told = {row["name"]: row for row in facts(version, "filter").get("categories", [])}
-    return [told[name] for name in categories(version) if name in told and version.parts]
+@dataclass(frozen=True)
+class Category:
+    """What the filter told of one category."""
+
+    name: str
+    threshold: float
+    removed: int
+    by_label: int  # of these, because a person said so
+    spared: int  # reached by the score, but a person said no
+    recall: float | None  # on labelled positive images
+    lower: float  # its one-sided bound
+    confidence: float
+    positives: int  # labels
+    negatives: int
+    smaller: Sequence[
+        Mapping[str, Any]
+    ]  # what a smaller removal would cost: share, threshold, removed, recall_estimate
+    warnings: Sequence[str]
 
 
-def near_threshold(version: Version, category: Mapping[str, Any], most: int) -> tuple[list[int], list[int]]:
+def category_facts(version: Version) -> list[Category]:
+    """The filter's account of each category that the version has scores of, alphabetical."""
+    told = facts(version, "filter").get("categories", {})
+    return [_category(name, told[name]) for name in categories(version) if name in told and version.parts]
+
+
+def _category(name: str, told: Mapping[str, Any]) -> Category:
+    recall, warnings = told["recall_estimate"], list(told["warnings"])
+    if told.get("contradictions"):
+        warnings.append(f"{told['contradictions']:,} samples are labelled both yes and no; the yes stands")
+    unused = told.get("unknown_uids", 0) + told.get("unusable_uids", 0)
+    if unused:
+        warnings.append(f"{unused:,} labels are of samples that are not in the pool, or not usable")
+    return Category(
+        name,
+        told["threshold"],
+        told["removed"],
+        told["removed_by_label"],
+        told["kept_by_label"],
+        recall["estimate"],
+        recall["lower"],
+        recall["confidence"],
+        told["positives"],
+        told["negatives"],
+        told["suggestions"],
+        warnings,
+    )
+
+
+def near_threshold(version: Version, category: Category, most: int) -> tuple[list[int], list[int]]:
     """Rows of the usable samples whose score lies nearest to the threshold: at or above it, and below it."""
-    scores = np.asarray(version.table(f"score.{category['name']}", ["score"])["score"], dtype=np.float64)
+    scores = np.asarray(version.table(f"score.{category.name}", ["score"])["score"], dtype=np.float64)
     usable = np.asarray(pc.equal(version.table("samples", ["status"])["status"], OK)) & np.isfinite(scores)
-    above = np.flatnonzero(usable & (scores >= category["threshold"]))
-    below = np.flatnonzero(usable & (scores < category["threshold"]))
+    above = np.flatnonzero(usable & (scores >= category.threshold))
+    below = np.flatnonzero(usable & (scores < category.threshold))
     nearest_above = above[np.lexsort((above, scores[above]))][:most]
     nearest_below = below[np.lexsort((below, -scores[below]))][:most]
     return nearest_above.tolist(), nearest_below.tolist()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from tasks.places import Place, find, place_in
 from tasks.samples import DUPLICATE, KEPT, QUARANTINED
 
 MEMBERS: Final = 20  # samples shown of a near-duplicate group
+CAUSES: Final = {"score": "its score for {} reaches the threshold", "labelled": "a person labelled it {}"}
 
 
 def diff(before: Version, after: Version) -> dict[str, Any]:
@@ -91,8 +91,8 @@ def why(version: Version, reference: str) -> dict[str, Any]:
     uid, key, caption, width, height, sha256
     place           shard, member, offset (as the samples group has them), part, row
     version, verdict, stage, reason, sentence
-    scores          category, score, threshold (None: not recorded), label (the last that a
-                    person gave: label, annotator, time, source; None: none)
+    scores          category, score, threshold (None: not recorded), label ({"label": "positive" | "negative"}, a
+                    person's; None: none)
     duplicate       of, similarity, caption, shard of the survivor; None unless a duplicate
     group           size, members [{uid, caption, verdict, similarity}] of its near-duplicate group; None: in none
     weight, weight_meaning
@@ -136,7 +136,13 @@ def sentence(decision: Mapping[str, Any]) -> str:
         return (
             f"removed by {stage} ({reason}): {decision['duplicate_of']} stands for it, at a cosine of {similarity:.4f}"
         )
-    return f"removed by {stage}: {reason}"
+    return f"removed by {stage}: {', '.join(map(_in_words, reason.split('; ')))}"
+
+
+def _in_words(reason: str) -> str:
+    """One category's reason, `<category>: score` or `<category>: labelled`."""
+    category, _, cause = reason.partition(": ")
+    return CAUSES[cause].format(category) if cause in CAUSES else reason
 
 
 def _weight_meaning(decision: Mapping[str, Any]) -> str:
@@ -167,13 +173,12 @@ def _threshold(version: Version, category: str) -> float | None:
 
 
 def _label(version: Version, category: str, uid: str) -> dict[str, str] | None:
-    """The last label that a person gave the sample in the pool's append-only list."""
-    path = version.lake.home / "labels" / f"{category}.csv"
-    if not path.exists():
+    """A person's label, as the category's model was given it."""
+    if f"model.{category}" not in version.artifacts:
         return None
-    with path.open(newline="", encoding="utf-8") as file:
-        given = [row for row in csv.DictReader(file) if row["uid"] == uid]
-    return {name: given[-1].get(name, "") for name in ("label", "annotator", "time", "source")} if given else None
+    labels = read_table(version.artifact(f"model.{category}") / "labels.parquet", ["uid", "label"])
+    given = labels.filter(pc.equal(labels["uid"], uid))["label"].to_pylist()
+    return {"label": "positive" if given[0] else "negative"} if given else None
 
 
 def _survivor(version: Version, decision: Mapping[str, Any]) -> dict[str, Any] | None:

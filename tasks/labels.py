@@ -61,7 +61,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
         for row in reader:
             yield reader.line_num, row
     except csv.Error as problem:
-        raise LabelsError(f"{path}, row {reader.line_num}: not CSV: {problem}; save the file as CSV again") from None
+        raise LabelsError(f"{path}, after row {reader.line_num}: not CSV: {problem}; save the file as CSV again") from None
 
 
 def _text(path: Path) -> str:
@@ -74,4 +74,4 @@ def _text(path: Path) -> str:
     except UnicodeDecodeError as problem:
         row = data[: problem.start].count(b"\n") + 1
         found = data[problem.start : problem.start + 1]
-        raise LabelsError(f"{path}, row {row}: UTF-8 was expected, byte {found!r} was found; save it as UTF-8") from None
+        raise LabelsError(f"{path}, row {row}: UTF-8 was expected, {found!r} was found; save it as UTF-8") from None

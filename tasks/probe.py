@@ -37,7 +37,10 @@ def folds_of(pool: Pool, folds: int, seed: int) -> NDArray[np.int64]:
 
 
 def train(embeddings: Embeddings, pool: Pool, fold: NDArray[np.int64], folds: int) -> Probe:
-    """Logistic regression on centred embeddings by steps against a fixed bound of the curvature (Böhning 1992): each lowers the loss."""
+    """Logistic regression on centred embeddings, by steps that lower the loss each.
+
+    They are Newton's with a fixed bound in place of the curvature (Böhning 1992), which one pass over the parts gives.
+    """
     import torch
 
     unfiltered, filtered = _masses(pool, fold, folds)

@@ -54,6 +54,11 @@ def ending_of(name: str) -> str:
     return name.rpartition(".")[2].lower() if "." in name else ""
 
 
+def leading_nowhere(path: str) -> str:
+    """A path without root, "." and "..": what becomes a key never leads out of the folder that it is written to."""
+    return "/".join(part for part in path.split("/") if part not in ("", ".", ".."))
+
+
 def as_text(name: str) -> str:
     """A file's or member's name as text that any file format can hold: bytes that are not UTF-8 become \\xNN."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tasks.errors import PoolError
-from tasks.raw import CAPTION_COLUMNS, Broken, Raw, Shard, as_text
+from tasks.raw import CAPTION_COLUMNS, Broken, Raw, Shard, as_text, leading_nowhere
 from tasks.samples import DOTTED_KEY, TOO_MANY_BYTES
 
 IMAGE_COLUMNS: Final = ("image", "jpg", "png", "webp", "image_bytes", "bytes")
@@ -92,9 +92,10 @@ def _raws(batch: pa.RecordBatch, names: list[str], row: int, max_bytes: int) -> 
         if failed and failed[place]:
             continue
         key, uid, url = (_text(facts[name][place]) if name in facts else None for name in ("key", "uid", "url"))
-        raw = Raw(key or f"{row + place:09d}", _text(members[place]) or "", row + place, image, captions[place])
+        own = leading_nowhere(key or "")
+        raw = Raw(own or f"{row + place:09d}", _text(members[place]) or "", row + place, image, captions[place])
         raw.uid, raw.url = uid, url
-        if "." in raw.key:
+        if "." in raw.key.rpartition("/")[2]:
             raw.problem = DOTTED_KEY
         if image is not None and len(image) > max_bytes:
             raw.image, raw.problem = None, TOO_MANY_BYTES

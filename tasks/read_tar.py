@@ -17,7 +17,18 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, Final
 
-from tasks.raw import IMAGES, READABLE, TEXT_BYTES, Broken, Raw, Shard, as_text, caption_in, json_object
+from tasks.raw import (
+    IMAGES,
+    READABLE,
+    TEXT_BYTES,
+    Broken,
+    Raw,
+    Shard,
+    as_text,
+    caption_in,
+    json_object,
+    leading_nowhere,
+)
 from tasks.samples import DOTTED_KEY, DUPLICATE_KEY, TOO_MANY_BYTES, TRUNCATED_TAR
 
 HEADER_BYTES: Final = 1 << 20  # of one extended header (long names, PAX records)
@@ -99,15 +110,12 @@ def read_tar(shard: Shard, max_bytes: int) -> Iterator[Raw | Broken]:
 
 
 def _split(name: str) -> tuple[str, str] | None:
-    """A member's key, its path up to the basename's first dot, and the ending; None where webdataset sees no sample.
-
-    The path's root, "." and ".." are left out, so that a key never leads anywhere.
-    """
+    """A member's key, its path up to the basename's first dot, and the ending; None where webdataset sees no sample."""
     folder, _, last = name.rpartition("/")
     stem, dot, ending = last.partition(".")
     if not stem or not dot:
         return None
-    return "/".join([part for part in folder.split("/") if part not in ("", ".", "..")] + [stem]), ending.lower()
+    return leading_nowhere(f"{folder}/{stem}"), ending.lower()
 
 
 def _samples(group: _Group, cut: set[str] | None = None) -> Iterator[Raw]:

@@ -70,17 +70,12 @@ def context(version: Version, feature: Sequence[str], *, pictures: bool) -> dict
     funnel = findings.funnel(version)
     groups = findings.groups(version, LARGEST, feature, MEMBERS)
     told = findings.category_facts(version)
-    near = {row["name"]: findings.near_threshold(version, row, NEAREST) for row in told}
+    near = {one.name: findings.near_threshold(version, one, NEAREST) for one in told}
     rows = [member.row for group in groups for member in group.members]
     rows += [row for above, below in near.values() for row in (*above, *below)]
     shown = thumbnails(version, rows, PIXELS) if pictures else {}
-    captions = version.table("samples", ["caption"])["caption"] if version.parts else None
     weights = findings.weight_histogram(version, 40)
     keywords = findings.keyword_rows(version, KEYWORDS)
-
-    def strip(rows: Sequence[int], verdict: str) -> list[Picture]:
-        assert captions is not None
-        return [Picture(shown.get(row), captions[row].as_py() or "", verdict) for row in rows]
 
     return {
         "pool": version.lake.pool,
@@ -92,12 +87,12 @@ def context(version: Version, feature: Sequence[str], *, pictures: bool) -> dict
         "verdicts": _verdicts(funnel),
         "categories": [
             {
-                **category,
-                "histogram": _scores(version, category),
-                "above": strip(near[category["name"]][0], FILTERED),
-                "below": strip(near[category["name"]][1], KEPT),
+                "told": one,
+                "histogram": _scores(version, one),
+                "above": _strip(version, near[one.name][0], shown),
+                "below": _strip(version, near[one.name][1], shown),
             }
-            for category in told
+            for one in told
         ],
         "audit": facts(version, "audit"),
         "fdr": dict(version.config.get("audit", {})).get("fdr"),
@@ -139,12 +134,21 @@ def _funnel_plot(funnel: Funnel) -> Markup:
     return plots.funnel(steps)
 
 
-def _scores(version: Version, category: Mapping[str, Any]) -> Markup | None:
-    counts, edges = findings.score_histogram(version, category["name"], 50)
+def _scores(version: Version, category: findings.Category) -> Markup | None:
+    counts, edges = findings.score_histogram(version, category.name, 50)
     if not sum(counts):
         return None
-    label = f"score for {category['name']}"
-    return plots.histogram(counts, edges, category["threshold"], label, log=True)
+    return plots.histogram(counts, edges, category.threshold, f"score for {category.name}", log=True)
+
+
+def _strip(version: Version, rows: Sequence[int], shown: Mapping[int, str | None]) -> list[Picture]:
+    """Samples with their captions, framed by their verdict."""
+    captions = version.table("samples", ["caption"])["caption"].take(list(rows)).to_pylist()
+    verdicts = version.table("decision", ["verdict"])["verdict"].take(list(rows)).to_pylist()
+    return [
+        Picture(shown.get(row), caption or "", verdict)
+        for row, caption, verdict in zip(rows, captions, verdicts, strict=True)
+    ]
 
 
 def _forest(rows: Sequence[Mapping[str, Any]], *, weighted: bool) -> Markup | None:

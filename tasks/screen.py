@@ -64,10 +64,10 @@ def _apart(funnel: Funnel) -> list[Text]:
 
 def _filter(version: Version) -> list[Text]:
     lines = []
-    for row in findings.category_facts(version)[:3]:
-        bound = f" (at least {share(row['lower'])} at {share(row['confidence'])})" if row["lower"] is not None else ""
-        told = f"{short(row['name'], 20)}: {count(row['removed'])} removed, threshold {figures(row['threshold'])}, "
-        lines.append(Text(short(f"{told}recall {share(row['recall'])}{bound}", WIDTH)))
+    for told in findings.category_facts(version)[:3]:
+        recall = f"recall {share(told.recall)} (at least {share(told.lower)} at {share(told.confidence)} confidence)"
+        line = f"{short(told.name, 20)}: {count(told.removed)} removed, threshold {figures(told.threshold)}, {recall}"
+        lines.append(Text(short(line, WIDTH)))
     if not lines:
         return []
     note = Text("recall is an estimate on labelled positives, not a certificate", style="dim")

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 RESAMPLES = 1000
-SEEDS = 5
+SEEDS = 3
 PROBE_SAMPLES = 2000
 
 Interval = tuple[float, float, float]  # estimate, low, high
@@ -60,7 +60,7 @@ def probe(features: np.ndarray, labels: np.ndarray, group: np.ndarray, held_out:
     hits = np.zeros(int(held_out.sum()))
     for seed in range(SEEDS):
         train = np.random.default_rng(seed).permutation(np.flatnonzero(~held_out))[:PROBE_SAMPLES]
-        model = make_pipeline(StandardScaler(), LogisticRegression(C=0.02, max_iter=1000, tol=1e-3))
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=0.02, max_iter=300, tol=1e-2))
         model.fit(features[train], labels[train])
         hits += model.predict(features[held_out]) == labels[held_out]
     return _by_groups(hits / SEEDS, group[held_out])

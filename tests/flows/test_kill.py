@@ -1,4 +1,4 @@
-"""kill -9 at random moments: the next run finishes the lake, and ends with the version that an undisturbed run makes."""
+"""kill -9 at random moments: the next run finishes the lake, with the version that an undisturbed run makes."""
 
 from __future__ import annotations
 

@@ -111,8 +111,13 @@ def decided(version: Version, changes: dict[int, dict[str, Any]], default: dict[
 
 
 CATEGORY = {
-    "name": "romance", "threshold": 0.5, "removed": 2, "recall": 0.98, "lower": 0.9, "confidence": 0.95,
-    "positives": 40, "negatives": 120, "notes": [],
+    "threshold": 0.5, "removed": 2, "removed_by_label": 1, "removed_by_score": 1, "kept_by_label": 3,
+    "recall_estimate": {"k": 39, "n": 40, "estimate": 0.975, "lower": 0.88, "confidence": 0.95, "note": ""},
+    "positives": 40, "negatives": 120, "contradictions": 1, "unknown_uids": 5, "unusable_uids": 0, "warnings": [],
+    "suggestions": [
+        {"share": 0.1, "threshold": 0.6, "removed": 1, "recall_estimate": {"estimate": 0.8, "lower": 0.7}},
+        {"share": 0.05, "threshold": None, "removed": None, "recall_estimate": None},
+    ],
 }  # fmt: skip
 RECALL = {"estimate": 0.991, "lower": 0.98, "upper": 0.997, "queries": 24, "exact": False}
 WEIGHTS = {
@@ -144,8 +149,10 @@ def curated(lake: Path, source: Path | str, pool: str = "small") -> Version:
         write_table(folder / "groups.parquet", pa.table({**groups, "caption": captions}))
     told = {"removed": len(clocks) - 1, "removed_exact": 0, "groups": 1, "mixed_groups": 0, "recall": RECALL}
     residual = {"rate": 0.0, "upper": 0.01, "queries": 15, "exact": False}
-    draft = draft.derive("filter", summary={"categories": [CATEGORY]}, config={"share": 0.2})
-    draft = draft.derive("dedup", artifacts={"groups": "g"}, config={"threshold": 0.95}, summary={**told, "residual": residual})
+    draft = draft.derive("filter", summary={"categories": {"romance": CATEGORY}}, config={"share": 0.2})
+    draft = draft.derive(
+        "dedup", artifacts={"groups": "g"}, config={"threshold": 0.95}, summary={**told, "residual": residual}
+    )
     draft = draft.derive("embed", summary={"model": "tiny", "weights": "0" * 64, "note": "trained on drawn clocks"})
     draft = draft.derive("reweight", config={"method": "balance"}, summary=WEIGHTS)
     return audit.run(draft, audit.Config(keywords=("woman", "o'clock"), min_count=2), serial)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def version(
     lake = open_lake(root, "small", "made by hand")
     cuts = np.linspace(0, len(captions), parts + 1).astype(int).tolist()
     described = []
-    for number, (start, end) in enumerate(zip(cuts[:-1], cuts[1:], strict=True)):
+    for number, (start, end) in enumerate(pairwise(cuts)):
         name = f"{number:016x}"
         described.append(Part(name, f"{number:05d}.tar", name * 4, end - start))
         write_table(lake.column_path("samples", "s", name), samples_table(captions[start:end], start))

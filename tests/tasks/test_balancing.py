@@ -105,12 +105,14 @@ def test_on_average_balance_repairs_at_least_as_much_as_the_probe() -> None:
 def test_where_removal_was_by_chance_weights_do_no_harm_and_it_is_said_where_none_are_best() -> None:
     made = [simulate(seed, "chance") for seed in range(8)]
     found = [balanced(one) for one in made]
-    harm = [hidden_changes(one, f.weights) - hidden_changes(one, np.ones(len(f.weights))) for one, f in zip(made, found)]
-    assert np.mean(harm) < 0.0005
+    after = [hidden_changes(one, f.weights) for one, f in zip(made, found, strict=True)]
+    before = [hidden_changes(one, np.ones(len(f.weights))) for one, f in zip(made, found, strict=True)]
+    assert np.mean(after) < np.mean(before) + 0.0005
     none = [f for f in found if f.facts["penalty"] is None]
     assert len(none) >= 3
-    assert all(f.facts["held_out"]["verdict"] == "no weights are best on held-out terms: all weights are 1" for f in none)
-    assert all((f.weights == 1).all() for f in none)
+    for one in none:
+        assert one.facts["held_out"]["verdict"] == "no weights are best on held-out terms: all weights are 1"
+        assert (one.weights == 1).all()
 
 
 def test_what_is_reported_of_held_out_words_agrees_with_words_that_were_hidden() -> None:
@@ -152,10 +154,10 @@ def test_a_group_out_of_reach_is_named_with_the_nearest_share() -> None:
     group = np.zeros(4000)
     group[np.flatnonzero(made.pool.kept)[:600]] = 1
     group[np.flatnonzero(~made.pool.kept)[:400]] = 1
-    found = balanced(made, terms(group), Limits(cap=1.5, ess_floor=0.5))
+    found = balanced(made, terms(group), Limits(cap=1.2, ess_floor=0.5))
     (row,) = found.facts["not_restored"]
     assert "out of reach: a share of 25.0000% was wanted" in row["reason"]
-    nearest = 1.5 * 600 / made.pool.kept.sum()
+    nearest = 1.2 * 600 / made.pool.kept.sum()
     assert f"{nearest:.2%}"[:-1] in row["reason"]
     assert row["change_after"] == pytest.approx(nearest / 0.25 - 1, abs=1e-3)
 
@@ -163,12 +165,13 @@ def test_a_group_out_of_reach_is_named_with_the_nearest_share() -> None:
 def test_a_group_that_would_rest_on_few_captions_is_given_up_and_the_rest_is_still_met() -> None:
     made = simulate(4, "smooth")
     kept, gone = np.flatnonzero(made.pool.kept), np.flatnonzero(~made.pool.kept)
-    large, inside = np.zeros(4000), np.zeros(4000)
-    large[kept[:30]] = large[gone[:20]] = 1
-    inside[kept[:3]] = inside[gone[:15]] = 1  # the captions that both groups pull at
-    found = balanced(made, terms(large, np.maximum(inside, 0)))
+    large, small = np.zeros(4000), np.zeros(4000)
+    large[kept[:300]] = large[gone[:290]] = 1  # its captions will weigh about twice as much as others
+    small[kept[292:312]] = 1  # 20 captions, 8 of them in the large group
+    found = balanced(made, terms(large, small))
     assert [row["term"] for row in found.facts["restored"]] == ["group 0"]
     assert abs(found.facts["restored"][0]["change_after"]) < 1e-6
+    assert "effective captions, 20 are needed" in found.facts["not_restored"][0]["reason"]
 
 
 def test_the_cap_holds_and_its_cost_is_told() -> None:

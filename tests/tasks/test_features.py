@@ -48,7 +48,9 @@ def test_the_number_of_threads_changes_no_bit() -> None:
     before, bases = torch.get_num_threads(), []
     for threads in (1, 2):
         torch.set_num_threads(threads)
-        bases.append(features.components_of([features.moments(embeddings(9000, 64), np.ones(9000, dtype=bool))], 8).basis)
+        bases.append(
+            features.components_of([features.moments(embeddings(9000, 64), np.ones(9000, dtype=bool))], 8).basis
+        )
         assert torch.get_num_threads() == threads
     torch.set_num_threads(before)
     assert (bases[0] == bases[1]).all()

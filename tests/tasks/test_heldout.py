@@ -72,7 +72,8 @@ def test_changes_are_relative_to_the_reference() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shift", "words"), [(-0.02, "bring held-out terms closer"), (0.02, "no weights are best"), (0.0, "neither help nor")]
+    ("shift", "words"),
+    [(-0.02, "bring held-out terms closer"), (0.02, "no weights are best"), (0.0, "neither help nor")],
 )
 def test_the_verdict_says_in_words_whether_weights_help(shift: float, words: str) -> None:
     rng = np.random.default_rng(3)

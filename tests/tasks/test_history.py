@@ -218,29 +218,30 @@ def test_of_a_repeated_uid_the_usable_sample_is_explained(lake: Lake) -> None:
     assert why(version, uid(1))["place"]["shard"] == "b.tar"
 
 
-def test_a_filtered_sample_shows_its_score_the_threshold_and_a_persons_last_label(lake: Lake) -> None:
-    version = decided(made(lake, {"a.tar": [0, 1]}), {1: FILTERED})
-    score = pa.table([pa.array([0.1, 0.75], pa.float32())], schema=SCORE)
-    write_table(lake.column_path("score.romance", "k", version.parts[0].part), score)
-    facts = {"categories": {"romance": {"threshold": 0.5}}}
-    version = commit(dataclasses.replace(version, summary={"filter": facts}), "filter")
-    version = dataclasses.replace(version, columns={**version.columns, "score.romance": "k"})
-    labels = lake.home / "labels" / "romance.csv"
-    labels.parent.mkdir()
-    labels.write_text(
-        "uid,category,label,annotator,time,source,model\n"
-        f"{uid(1)},romance,no,ann,2026-11-20,browser,\n{uid(0)},romance,no,ann,2026-11-20,browser,\n"
-        f"{uid(1)},romance,yes,bo,2026-11-21,browser,\n"
+def test_a_filtered_sample_shows_its_score_the_threshold_and_a_persons_label(lake: Lake) -> None:
+    version = decided(
+        made(lake, {"a.tar": [0, 1]}), {0: FILTERED, 1: FILTERED | {"reason": "gun: labelled; romance: score"}}
     )
+    for category in ("gun", "romance"):
+        score = pa.table([pa.array([0.125, 0.75], pa.float32())], schema=SCORE)
+        write_table(lake.column_path(f"score.{category}", "k", version.parts[0].part), score)
+    with lake.new_artifact("model.gun", "m") as folder:
+        write_table(folder / "labels.parquet", pa.table({"uid": [uid(0), uid(1)], "label": [0, 1]}))
+    facts = {"categories": {"romance": {"threshold": 0.5}}}
+    draft = version.derive("filter", columns={"score.gun": "k", "score.romance": "k"}, artifacts={"model.gun": "m"})
+    version = commit(draft.derive("filter", summary=facts), "filter")
     found = why(version, uid(1))
     assert found["scores"] == [
-        {
-            "category": "romance", "score": 0.75, "threshold": 0.5,
-            "label": {"label": "yes", "annotator": "bo", "time": "2026-11-21", "source": "browser"},
-        }
-    ]  # fmt: skip
-    assert found["sentence"] == "removed by filter: romance"
+        {"category": "gun", "score": 0.75, "threshold": None, "label": {"label": "positive"}},
+        {"category": "romance", "score": 0.75, "threshold": 0.5, "label": None},
+    ]
+    assert found["sentence"] == (
+        "removed by filter: a person labelled it gun, its score for romance reaches the threshold"
+    )
     assert found["weight_meaning"] == "no weight: it is not kept"
+    other = why(version, uid(0))
+    assert other["scores"][0]["label"] == {"label": "negative"}
+    assert other["sentence"] == "removed by filter: romance"
 
 
 def test_a_duplicate_names_its_survivor_and_its_group(lake: Lake) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
@@ -231,6 +231,7 @@ KINDS = [encoded(picture(n), kind) for n, kind in enumerate(FORMATS)] + [
 
 
 @given(st.sampled_from(KINDS), st.data())
+@settings(deadline=None)
 def test_damaged_bytes_are_an_image_or_a_reason(data: bytes, draw: st.DataObject) -> None:
     damaged = bytearray(data)
     for _ in range(draw.draw(st.integers(1, 4))):
@@ -248,6 +249,7 @@ def test_damaged_bytes_are_an_image_or_a_reason(data: bytes, draw: st.DataObject
     ),
     st.binary(),
 )
+@settings(deadline=None)
 def test_nonsense_after_a_signature_is_an_image_or_a_reason(start: bytes, data: bytes) -> None:
     try:
         assert decode(start + data, 1_000).mode == "RGB"

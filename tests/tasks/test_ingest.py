@@ -119,7 +119,6 @@ def test_a_configuration_out_of_range_is_refused() -> None:
 
 def test_every_reason_is_counted_and_costs_no_other_sample(tmp_path: Path) -> None:
     good = drawn(6)
-    members = members_of(good)
     bad: dict[str, list[tuple[str, bytes]]] = {
         samples.ZERO_BYTES: [("a.png", b""), ("a.txt", b"c")],
         samples.UNREADABLE_IMAGE: [("b.png", b"no image"), ("b.txt", b"c")],
@@ -134,9 +133,10 @@ def test_every_reason_is_counted_and_costs_no_other_sample(tmp_path: Path) -> No
         samples.DUPLICATE_KEY: [("000000000.png", IMAGE), ("000000000.txt", b"c")],
         samples.DOTTED_KEY: [("k.v2.png", IMAGE), ("k.v2.txt", b"c")],
     }
+    groups = [members_of([sample]) for sample in good]
     for place, extra in enumerate(bad.values()):
-        members[(place % 5 + 1) * 3 : (place % 5 + 1) * 3] = extra  # between two good samples
-    path = write_members(tmp_path / "pool" / "0.tar", members)
+        groups[place % 5] += extra  # between two good samples
+    path = write_members(tmp_path / "pool" / "0.tar", [member for group in groups for member in group])
     path.write_bytes(path.read_bytes()[: path.read_bytes().index(b"000000005.png") + 600])  # the last one is cut
     version = ingested(tmp_path / "lake", path, Config(max_pixels=32 * 32, max_bytes=100_000))
     reasons = Counter(sample["reason"] for sample in facts(version))

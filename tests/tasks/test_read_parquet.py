@@ -44,6 +44,14 @@ def test_own_keys_uids_and_urls_are_taken(tmp_path: Path) -> None:
     assert second.problem == samples.DOTTED_KEY
 
 
+def test_an_own_key_leads_nowhere(tmp_path: Path) -> None:
+    keys = ["../../etc/passwd", "/root", "v1.0/a", "..", ""]
+    raws, _ = read(write_huggingface(tmp_path / "0.parquet", WHOLE[:5], key=keys))
+    assert [(raw.key, raw.problem) for raw in raws] == [
+        (key, None) for key in ("etc/passwd", "root", "v1.0/a", "000000003", "000000004")
+    ]
+
+
 @pytest.mark.parametrize(
     ("image", "text"),
     [

@@ -1,5 +1,4 @@
 import dataclasses
-import io
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -59,20 +58,16 @@ def test_the_page_tells_the_funnel_in_a_sentence_and_in_numbers(page: Page) -> N
 def test_the_page_says_that_recall_is_an_estimate_and_what_the_encoder_was_trained_on(page: Page) -> None:
     assert "an estimate on labelled positives, not a certificate" in page.text
     assert "trained on drawn clocks" in page.text
-    assert "not restored" in page.text
+    assert "Not restored" in page.text
 
 
-def test_the_page_runs_nothing_and_loads_nothing_from_elsewhere(page: Page) -> None:
+def test_the_page_runs_nothing_and_loads_nothing_from_elsewhere(version: Version, page: Page) -> None:
+    assert "url(" not in render(version) and "@import" not in render(version)
     assert not {"script", "link", "iframe", "object", "base", "form"} & {tag for tag, _ in page.tags}
     for _, attributes in page.tags:
         assert not any(name.startswith("on") for name in attributes)
         assert (attributes.get("href") or "#").startswith("#")
         assert (attributes.get("src") or "data:image/webp;base64,").startswith("data:image/webp;base64,")
-    assert "url(" not in render_style(page)
-
-
-def render_style(page: Page) -> str:
-    return " ".join(attributes.get("style") or "" for _, attributes in page.tags)
 
 
 def test_pictures_are_blurred_until_the_box_is_ticked(version: Version, page: Page) -> None:
@@ -85,7 +80,9 @@ def test_pictures_are_blurred_until_the_box_is_ticked(version: Version, page: Pa
 
 
 def test_the_group_with_most_captions_of_a_featured_word_is_shown(version: Version) -> None:
-    assert "The group with most captions that have “o&#39;clock”" in re.sub(r"</?bdi>", "", render(version, ("o'clock",)))
+    assert "The group with most captions that have “o&#39;clock”" in re.sub(
+        r"</?bdi>", "", render(version, ("o'clock",))
+    )
     assert "A group of 8 images" in render(version, ("no such word",))
 
 
@@ -107,11 +104,11 @@ def test_a_pool_that_is_gone_gives_a_report_without_pictures(tmp_path: Path) -> 
 
 def test_hostile_captions_names_and_shards_are_text(tmp_path: Path) -> None:
     items = [(ending, image, HOSTILE) for ending, image, _ in samples(24)]
-    draft = curated(tmp_path / "lake", write_tars(tmp_path / "pool", items), pool="<b>pool")
+    draft = curated(tmp_path / "lake", write_tars(tmp_path / "pool", items), pool="<marquee>pool")
     parts = tuple(dataclasses.replace(part, path=HOSTILE, broken=HOSTILE) for part in draft.parts)
     text = render(dataclasses.replace(draft, parts=parts), (HOSTILE,))
-    assert not {"script", "b"} & {tag for tag, _ in Page(text).tags}
-    assert "49" not in re.findall(r"\{\{ 7\*7 \}\}|49 ", text)
+    assert not {"script", "marquee"} & {tag for tag, _ in Page(text).tags}
+    assert "{{ 7*7 }}" in text
     assert "&lt;script&gt;" in text
 
 
@@ -148,7 +145,7 @@ def test_an_empty_pool_and_one_that_is_all_quarantined_are_reported(tmp_path: Pa
 def test_a_filter_that_removed_all_is_reported(tmp_path: Path) -> None:
     draft = curated(tmp_path / "lake", write_tars(tmp_path / "pool", samples(9)))
     out = {"verdict": "filtered", "stage": "filter", "reason": "romance", "weight": None, "duplicate_of": None}
-    assert "0 of 9 samples kept" in Page(render(decided(draft, {i: out for i in range(9)}))).text
+    assert "0 of 9 samples kept" in Page(render(decided(draft, dict.fromkeys(range(9), out)))).text
 
 
 def test_the_gates_of_the_versions_that_led_here_are_listed(version: Version) -> None:
@@ -159,7 +156,9 @@ def test_the_gates_of_the_versions_that_led_here_are_listed(version: Version) ->
 
 
 def test_a_large_group_shows_its_first_members_and_counts_the_rest(tmp_path: Path) -> None:
-    items = [(e, image, text) if i % 3 else ("png", clock(i), f"clock {i}") for i, (e, image, text) in enumerate(samples(90))]
+    items = [
+        (e, image, text) if i % 3 else ("png", clock(i), f"clock {i}") for i, (e, image, text) in enumerate(samples(90))
+    ]
     draft = curated(tmp_path / "lake", write_tars(tmp_path / "pool", items))
     assert "A group of 30 images" in render(draft)
     assert "and 6 more" in Page(render(draft)).text
@@ -179,7 +178,3 @@ def test_scores_that_are_null_are_left_out(tmp_path: Path) -> None:
     empty = pa.table({"score": pa.nulls(9, pa.float32())})
     write_table(draft.lake.column_path("score.romance", "n", draft.parts[0].part), empty)
     assert "Nearest to the threshold" not in render(draft.derive("filter", columns={"score.romance": "n"}))
-
-
-def test_io_is_closed(version: Version) -> None:
-    assert isinstance(io.StringIO(render(version)).read(), str)

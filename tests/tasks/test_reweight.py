@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tasks import reweight
+from tasks import audit, reweight
 from tasks.errors import ConfigError
 from tasks.lake import Version
 from tasks.samples import DUPLICATE, KEPT
@@ -79,6 +79,21 @@ def test_the_reference_counts_near_duplicates_once(tmp_path: Path) -> None:
     assert (row["n_pool"], row["n_kept"]) == (50, 46)
 
 
+def test_the_audit_finds_restored_what_the_weights_say_is_restored(tmp_path: Path) -> None:
+    groups = [(i, i + 1, i + 2) for i in range(0, 300, 3)]
+    verdicts = verdicts_of(np.random.default_rng(1).random(1200) > 0.15)
+    for members in groups:
+        for i in members[1:]:
+            verdicts[i] = DUPLICATE
+    made = pool(tmp_path, verdicts=verdicts, groups=groups, keywords=["fox", "owl", "red"])
+    made = reweight.run(made, reweight.Config(), map_inline)
+    audited = audit.run(made, audit.Config(keywords=("fox", "owl", "red")), map_inline).summary["audit"]["keywords"]
+    for row, seen in zip(made.summary["reweight"]["restored"], audited, strict=True):
+        assert row["term"] == seen["term"]
+        assert seen["change"] == pytest.approx(row["change_before"], abs=1e-5)
+        assert seen["change_weighted"] == pytest.approx(0, abs=1e-5)
+
+
 def test_a_filter_that_removed_nothing_leaves_weights_of_one_and_is_said(tmp_path: Path) -> None:
     made = reweight.run(pool(tmp_path, verdicts=[KEPT] * 1200), reweight.Config(), map_inline)
     assert (weights(made)[0] == 1).all()
@@ -126,7 +141,12 @@ def test_weights_depend_on_neither_threads_nor_lake(tmp_path: Path) -> None:
 
 def test_what_the_weights_depend_on_is_in_their_key(tmp_path: Path) -> None:
     made = pool(tmp_path)
-    configs = [reweight.Config(), reweight.Config(method="none"), reweight.Config(cap=5.0), reweight.Config(restore=("owl",))]
+    configs = [
+        reweight.Config(),
+        reweight.Config(method="none"),
+        reweight.Config(cap=5.0),
+        reweight.Config(restore=("owl",)),
+    ]
     keys = {reweight.run(made, config, map_inline).columns["decision"] for config in configs}
     assert len(keys) == 4
 

@@ -1,0 +1,43 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks import card
+from tasks.lake import Version, open_lake
+from tests.tasks.small_pool import curated, ingested, samples, write_tars
+
+
+@pytest.fixture(scope="module")
+def version(tmp_path_factory: pytest.TempPathFactory) -> Version:
+    folder = tmp_path_factory.mktemp("card")
+    return curated(folder / "lake", write_tars(folder / "pool", samples(24)))
+
+
+def test_the_card_says_what_was_removed_how_biased_it_is_and_how_sure_that_is(version: Version) -> None:
+    text = card.render(version)
+    assert "15 of 24 samples kept" in text
+    assert "Recall 97.5%, at least 88% at 95% confidence, on 40 labelled positives" in text
+    assert "not a certificate" in text
+    assert "99.1% of the pairs were found, by estimate (95% interval 98% to 99.7%)" in text
+    assert "| woman |" in text
+    assert "- clock: no support" in text
+    assert "trained on drawn clocks" in text
+
+
+def test_the_card_of_an_unfinished_or_empty_version_says_what_is_missing(tmp_path: Path) -> None:
+    plain = ingested(tmp_path / "lake", write_tars(tmp_path / "pool", samples(3)))
+    for draft in (plain, Version(open_lake(tmp_path / "lake", "empty", "nowhere"))):
+        text = card.render(draft)
+        assert "No category was filtered." in text
+        assert "Near-duplicates were not searched." in text
+        assert "Each kept sample counts the same." in text
+
+
+@given(name=st.text(max_size=30))
+def test_text_from_the_pool_is_one_line_without_markup(name: str) -> None:
+    out = card.text(name)
+    assert "\n" not in out
+    for mark in "`*_[]<>|":
+        assert out.count(mark) == out.count("\\" + mark)

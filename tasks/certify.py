@@ -64,7 +64,7 @@ def choose_threshold(positives: NDArray[np.float32], recall: float, confidence: 
     n = len(positives)
     k = needed(n, recall)
     threshold = np.sort(positives)[n - k]
-    return plain(threshold), estimate(int((positives >= threshold).sum()), n, confidence, bound_k=k)
+    return float(threshold), estimate(int((positives >= threshold).sum()), n, confidence, bound_k=k)
 
 
 def at_threshold(positives: NDArray[np.float32], threshold: float, confidence: float) -> Estimate:
@@ -84,9 +84,4 @@ def threshold_of_size(scores: NDArray[np.float32], size: int) -> float | None:
     """
     distinct = np.unique(scores)
     fits = np.flatnonzero(reaching(scores, distinct) <= size)
-    return plain(distinct[fits[0]]) if len(fits) else None
-
-
-def plain(score: np.float32) -> float:
-    """The number of six digits that a score was rounded to; as float32 it is the score again."""
-    return float(f"{score:.6g}")
+    return float(distinct[fits[0]]) if len(fits) else None

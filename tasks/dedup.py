@@ -119,7 +119,7 @@ def representatives(pool: Pool, settled: Settled) -> tuple[NDArray[np.int64], ND
 
 def group_table(pool: Pool, settled: Settled) -> pa.Table:
     """One row a member of a group of two samples or more: the largest group first, in it the preferred member first."""
-    number = groups(settled.pairs, len(pool.vectors))[pool.kind]
+    number = groups(settled)[pool.kind]
     _, first, number, size = np.unique(number, return_index=True, return_inverse=True, return_counts=True)
     place = np.empty(len(size), dtype=np.int64)
     place[np.lexsort((first, -size))] = np.arange(len(size))

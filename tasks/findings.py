@@ -176,9 +176,7 @@ class Category:
     confidence: float
     positives: int  # labels
     negatives: int
-    smaller: Sequence[
-        Mapping[str, Any]
-    ]  # what a smaller removal would cost: share, threshold, removed, recall_estimate
+    smaller: Sequence[Mapping[str, Any]]  # removals and their recall_estimate, largest share first
     warnings: Sequence[str]
 
 

@@ -61,7 +61,9 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
         for row in reader:
             yield reader.line_num, row
     except csv.Error as problem:
-        raise LabelsError(f"{path}, after row {reader.line_num}: not CSV: {problem}; save the file as CSV again") from None
+        raise LabelsError(
+            f"{path}, after row {reader.line_num}: not CSV: {problem}; save the file as CSV again"
+        ) from None
 
 
 def _text(path: Path) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import pyarrow as pa
 from markupsafe import Markup
 
 from tasks import findings, plots
@@ -143,8 +144,9 @@ def _scores(version: Version, category: findings.Category) -> Markup | None:
 
 def _strip(version: Version, rows: Sequence[int], shown: Mapping[int, str | None]) -> list[Picture]:
     """Samples with their captions, framed by their verdict."""
-    captions = version.table("samples", ["caption"])["caption"].take(list(rows)).to_pylist()
-    verdicts = version.table("decision", ["verdict"])["verdict"].take(list(rows)).to_pylist()
+    places = pa.array(rows, pa.int64())
+    captions = version.table("samples", ["caption"])["caption"].take(places).to_pylist()
+    verdicts = version.table("decision", ["verdict"])["verdict"].take(places).to_pylist()
     return [
         Picture(shown.get(row), caption or "", verdict)
         for row, caption, verdict in zip(rows, captions, verdicts, strict=True)

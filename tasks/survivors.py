@@ -101,10 +101,18 @@ def check_survivors(
     return {"orphans": len(removed) - len(upheld), "survivor_pairs": int(both.sum())}
 
 
-def groups(pairs: NDArray[np.int64], n: int) -> NDArray[np.int64]:
-    """The number of each row's group: rows that are joined by pairs, directly or through others. (n,)"""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
+def groups(settled: Settled) -> NDArray[np.int64]:
+    """The row that stands for each of n rows, itself where it stands alone: the survivor near to it. (n,)
 
-    links = coo_array((np.ones(len(pairs), np.bool_), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
-    return np.asarray(connected_components(links, directed=False)[1], dtype=np.int64)
+    Filtered rows that no survivor is near to are grouped in the same way among themselves, the preferred ones first.
+    Every member is within the threshold of the row that it is grouped under: no chains, so a group looks alike.
+    """
+    alone = settled.survivor == NOBODY
+    row = np.arange(len(alone))
+    leads = greedy(settled.pairs, np.where(alone, row, NOBODY))
+    both = np.concatenate([settled.pairs, settled.pairs[:, ::-1]])
+    links = both[leads[both[:, 0]] & (alone & ~leads)[both[:, 1]]]
+    links = links[np.argsort(-links[:, 0], kind="stable")]
+    group = np.where(alone, row, settled.survivor)
+    group[links[:, 1]] = links[:, 0]  # the last assignment stands: the most preferred
+    return group

@@ -57,7 +57,7 @@ def test_the_curve_goes_down_in_threshold_and_up_in_recall_and_removal() -> None
     assert (np.diff(np.asarray(table["removed"])) >= 0).all()
     assert recall[-1] == 1 and (np.asarray(table["recall_lower"]) < recall).all()
     for t, removed in zip(threshold, table["removed"].to_pylist(), strict=True):
-        assert removed == (one._replace(threshold=certify.plain(t)).removed & usable).sum()
+        assert removed == (one._replace(threshold=float(t)).removed & usable).sum()
 
 
 def test_the_curve_of_many_positives_has_a_bounded_number_of_points() -> None:

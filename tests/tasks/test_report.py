@@ -3,6 +3,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from PIL import Image
 
@@ -172,8 +173,6 @@ def test_a_wide_picture_stays_small(tmp_path: Path) -> None:
 
 
 def test_scores_that_are_null_are_left_out(tmp_path: Path) -> None:
-    import pyarrow as pa
-
     draft = curated(tmp_path / "lake", write_tars(tmp_path / "pool", samples(9)))
     empty = pa.table({"score": pa.nulls(9, pa.float32())})
     write_table(draft.lake.column_path("score.romance", "n", draft.parts[0].part), empty)

@@ -27,9 +27,20 @@ def settled(vectors: np.ndarray, rank: np.ndarray, method: str = "exact", thresh
 
 def test_a_chain_does_not_remove_what_is_far_from_every_survivor() -> None:
     vectors = fan([0, 15, 30, 45, 60])  # neighbours at cosine 0.966, next but one at 0.866
-    kept = settled(vectors, np.arange(5)).survivor
-    assert kept.tolist() == [0, 0, 2, 2, 4]
-    assert len(set(groups(all_pairs(vectors, 0.95), 5))) == 1
+    found = settled(vectors, np.arange(5))
+    assert found.survivor.tolist() == [0, 0, 2, 2, 4]
+    assert groups(found).tolist() == [0, 0, 2, 2, 4]
+
+
+def test_filtered_vectors_near_to_no_survivor_are_grouped_among_themselves() -> None:
+    found = settled(fan([0, 10, 20, 35, 90]), np.array([NOBODY, NOBODY, NOBODY, NOBODY, 0]))
+    assert found.survivor.tolist() == [NOBODY] * 4 + [4]
+    assert groups(found).tolist() == [0, 0, 2, 2, 4]
+
+
+def test_a_filtered_vector_belongs_to_the_group_of_the_survivor_near_to_it() -> None:
+    found = settled(fan([0, 10]), np.array([NOBODY, 1]))
+    assert groups(found).tolist() == [1, 1]
 
 
 def test_the_preferred_vector_survives_wherever_it_stands() -> None:

@@ -24,7 +24,7 @@ from flows.runtime import Runtime, decoders
 from flows.stages import REVISIONS, STAGES, Stage, Work, audited
 from flows.texts import failure, stage_line, stage_markdown
 from tasks import embed, gates, lineage
-from tasks.errors import GateFailed, LakeError, PoolError
+from tasks.errors import GateFailed, LakeError, PoolError, UsageError
 from tasks.files import digests
 from tasks.lake import Lake, Version, digest_of, open_lake
 from tasks.lock import hold, now
@@ -62,6 +62,8 @@ def run_curate(pool: str, root: Path, name: str | None, config: CurateConfig, se
     """The flow without its Prefect decoration: pool, version, digest, status, counts, parts_worked."""
     runtime, reporter = session.runtime, session.reporter
     source, shards = list_shards(pool)
+    if root.absolute().is_relative_to(source.absolute()):
+        raise UsageError(f"the lake {root} would lie inside the pool {source}; give another folder with --lake")
     lake = open_lake(root, name or pool_name(source), str(source.absolute()))
     record = Record(lake.pool, pool_name(source))
     with hold(lake.home, record.id) as dead, runtime:

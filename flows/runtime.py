@@ -95,7 +95,7 @@ class Runtime:
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
-            dashboard_address=None,  # its default listens on every interface
+            dashboard_address="127.0.0.1:0",  # the default, and None, listen on every interface
             silence_logs=40,
         )
         return self._cluster

@@ -36,7 +36,7 @@ def _ingest(version: Version, work: Work) -> Version:
     samples = ingest.samples_key(version.lake, work.config.ingest)
     key, sink = embed.embedder(version.lake, work.config.embed, samples)
     draft = ingest.run(version, work.config.ingest, work.map_parts, work.shards, sink, work.decoders)
-    draft = embed.run(draft, work.config.embed, work.map_parts, work.shards, key, sink)
+    draft = embed.run(draft, work.config.embed, work.map_parts, work.shards, key, sink, work.decoders)
     return dataclasses.replace(draft, stage="ingest")
 
 

@@ -138,15 +138,12 @@ def run(
     """Samples of every shard (each with its content's digest), and the first decision: usable or quarantined."""
     settings = dataclasses.asdict(config)
     key = samples_key(version.lake, config)
-    unique = {digest[:16]: (shard, digest) for shard, digest in reversed(shards)}
-    items = [
-        (shard, part, str(version.lake.column_path("samples", key, part)))
-        for part, (shard, _) in sorted(unique.items(), key=lambda item: item[1][0].path)
-        if not version.lake.column_path("samples", key, part).exists()
-    ]
+    named = named_parts(shards)
+    paths = {part: version.lake.column_path("samples", key, part) for part in named}
+    items = [(shard, part, str(paths[part])) for part, (shard, _) in named.items() if not paths[part].exists()]
     map_parts(partial(ingest_part, config=config, sink=sink, decoders=decoders), items)
     draft = version.derive("ingest", columns={"samples": key}, config=settings)
-    parts = tuple(_part(draft, shard, digest) for shard, digest in sorted(shards, key=lambda pair: pair[0].path))
+    parts = tuple(_part(draft, name, shard, digest) for name, (shard, digest) in named.items())
     draft = dataclasses.replace(draft, parts=parts)
     table = draft.table("samples", ["uid", "status", "reason", "sha256"])
     decision = decide(table)
@@ -155,9 +152,25 @@ def run(
     return draft.derive("ingest", columns={"decision": decision_key}, summary=summarise(draft, table, decision))
 
 
-def _part(draft: Version, shard: Shard, digest: str) -> Part:
-    """What the version records of a shard. Two shards of the same content are one part twice, each with its path."""
-    part = Part(digest[:16], shard.path, digest, 0, failed_rows(shard))
+def named_parts(shards: list[tuple[Shard, str]]) -> dict[str, tuple[Shard, str]]:
+    """Shards with their digests by the name of their part, in path order.
+
+    The name comes from the content, so a renamed shard is the same part. A second shard of the same content is a part
+    of its own: its samples have verdicts of their own (they repeat the first one's uids).
+    """
+    named: dict[str, tuple[Shard, str]] = {}
+    for shard, digest in sorted(shards, key=lambda pair: pair[0].path):
+        name, copies = digest[:16], 1
+        while name in named:
+            copies += 1
+            name = Lake.key("copy of a shard", digest, copies)
+        named[name] = (shard, digest)
+    return named
+
+
+def _part(draft: Version, name: str, shard: Shard, digest: str) -> Part:
+    """What the version records of a shard."""
+    part = Part(name, shard.path, digest, 0, failed_rows(shard))
     table = read_table(draft.column_path("samples", part), ["status"])
     broken = (table.schema.metadata or {}).get(b"broken")
     return dataclasses.replace(part, rows=table.num_rows, broken=broken.decode() if broken else None)

@@ -18,6 +18,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +32,8 @@ import pyarrow as pa
 from tasks.errors import LakeError, UsageError
 from tasks.files import TEMPORARY, digests, read_table, sync, write_json, write_table
 from tasks.samples import DECISION, SAMPLES, SCORE, count_verdicts
+
+_NAME = re.compile(r"[\w][\w.-]*")
 
 FORMAT = 1  # of the lake; a lake of another number is refused
 
@@ -270,6 +273,8 @@ def digest_of(content: Mapping[str, Any]) -> str:
 
 def open_lake(root: Path, pool: str, source: str | None = None) -> Lake:
     """The pool's folder, made when a source is given. LakeError: another format, or the name has another source."""
+    if not _NAME.fullmatch(pool):
+        raise UsageError(f"a pool's name is letters, digits, '.', '_' and '-', not {pool!r}; give one with --pool")
     lake = Lake(Path(root), pool)
     path = lake.home / "pool.json"
     if not path.exists():

@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 
 from tasks.errors import PoolError
 from tasks.raw import CAPTION_COLUMNS, Broken, Raw, Shard, as_text, leading_nowhere
-from tasks.samples import DOTTED_KEY, TOO_MANY_BYTES
+from tasks.samples import DOTTED_KEY, TOO_MANY_BYTES, UNREADABLE_PARQUET
 
 IMAGE_COLUMNS: Final = ("image", "jpg", "png", "webp", "image_bytes", "bytes")
-UNREADABLE_PARQUET: Final = "unreadable Parquet"
+
 FAILED: Final = "failed"  # what img2dataset's status begins with where a row has no image
 BATCH: Final = 16  # rows held at once
 _DAMAGE: Final = (OSError, pa.ArrowException)

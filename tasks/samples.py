@@ -35,6 +35,7 @@ CAPTION_NOT_UTF8: Final = "caption not UTF-8"
 DUPLICATE_KEY: Final = "duplicate key"
 DOTTED_KEY: Final = "dotted key"
 TRUNCATED_TAR: Final = "truncated tar"
+UNREADABLE_PARQUET: Final = "unreadable Parquet"
 DUPLICATE_UID: Final = "duplicate uid"
 NO_EMBEDDING: Final = "no embedding"
 

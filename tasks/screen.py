@@ -106,7 +106,10 @@ def _duplicates(version: Version) -> list[Text]:
     feature = tuple(dict(version.config.get("publish", {})).get("feature", ()))[:1]
     line = f"{count(told.get('removed'))} removed in {count(told.get('groups'))} groups"
     recall = told.get("recall") or {}
-    line += f", {share(recall.get('estimate'))} of the pairs found" if recall else ""
+    if recall:
+        line += (
+            f", {share(recall['estimate'])} of the pairs found ({share(recall['lower'])} to {share(recall['upper'])})"
+        )
     lines = [*_heading("Near-duplicates"), Text(line)]
     for group in findings.groups(version, 1, feature, CAPTIONS)[:1]:
         verdicts = [member.verdict for member in group.members]

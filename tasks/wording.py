@@ -39,7 +39,7 @@ def figures(value: float | None) -> str:
     """At most four significant figures."""
     if value is None:
         return UNKNOWN
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}").replace("-", "−")
 
 
 def short(text: str | None, length: int) -> str:

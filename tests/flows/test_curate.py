@@ -169,3 +169,12 @@ def test_a_lost_column_file_is_made_again(pool: Path, copied: Path) -> None:
 
 def test_an_open_lake_finds_the_source_that_it_was_made_from(pool: Path, lake: Path) -> None:
     assert open_lake(lake, "shapes", str(pool.absolute())).pool == "shapes"
+
+
+def test_a_shard_that_is_there_twice_has_its_samples_quarantined_once(pool: Path, tmp_path: Path) -> None:
+    doubled = Path(shutil.copytree(pool, tmp_path / "doubled"))
+    shutil.copy(doubled / "00000.tar", doubled / "00009.tar")
+    outcome = curated(doubled, tmp_path / "lake")
+    assert outcome["counts"]["quarantined"] == 80 and sum(outcome["counts"].values()) == 320
+    ingest = find_pool(tmp_path / "lake", None).version("latest").summary["ingest"]
+    assert ingest["quarantined"] == {"duplicate uid": 80}

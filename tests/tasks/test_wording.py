@@ -33,7 +33,7 @@ def test_a_change_has_its_sign_unless_it_is_none(value: float, text: str) -> Non
 
 
 def test_figures_keep_four_significant_digits() -> None:
-    assert [figures(value) for value in (0.206934, 12345.6, 1, 3.0)] == ["0.2069", "12,346", "1", "3"]
+    assert [figures(value) for value in (0.206934, 12345.6, -0.25, 3.0)] == ["0.2069", "12,346", "−0.25", "3"]
 
 
 @given(text=st.text(), length=st.integers(2, 40))

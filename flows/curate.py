@@ -171,7 +171,8 @@ class Run:
     def outcome(self, version: Version) -> dict[str, Any]:
         counts = version.manifest["counts"]
         facts = {"pool": self.lake.pool, "version": version.number, "digest": version.manifest["digest"]}
-        return {**facts, "status": self.record.status, "counts": counts, "parts_worked": self.runtime.parts_done}
+        status = "nothing new" if self.record.status == "nothing new" else "done"
+        return {**facts, "status": status, "counts": counts, "parts_worked": self.runtime.parts_done}
 
 
 def plainly(name: str) -> Callable[[Run, Stage], None]:

@@ -58,7 +58,20 @@ def failure(stage: str, draft: Version, failed: Sequence[Result]) -> str:
 
 def smaller_removals(facts: dict[str, Any]) -> list[str]:
     """What recall a smaller removal would cost, a line a category and share."""
-    return []
+    lines = []
+    for name, told in facts.get("categories", {}).items():
+        for point in told["suggestions"]:
+            start = f"{name}: removing at most {point['share']:.0%} of the pool"
+            recall = point["recall_estimate"]
+            if recall is None:
+                lines.append(f"{start} is not possible: what is labelled positive, or scores alike, is more than that")
+                continue
+            lines.append(
+                f"{start} (threshold {point['threshold']:.4g}) would take recall to an estimated "
+                f"{recall['estimate']:.1%}, at least {recall['lower']:.1%} at {recall['confidence']:.0%} confidence "
+                f"({recall['note']})"
+            )
+    return lines
 
 
 def _advice(metrics: set[str]) -> str:

@@ -37,11 +37,6 @@ def lower_bound(k: int, n: int, confidence: float) -> float:
     return float(betaincinv(k, n - k + 1, 1 - confidence)) if k else 0.0
 
 
-def upper_bound(k: int, n: int, confidence: float) -> float:
-    """The exact one-sided upper bound of a share after k successes in n trials; 1 where k = n."""
-    return 1 - lower_bound(n - k, n, confidence)
-
-
 def estimate(k: int, n: int, confidence: float, bound_k: int | None = None) -> Estimate:
     """k of n with its Clopper-Pearson bound, to six digits; `bound_k` is what the bound rests on where not on k."""
     lower = lower_bound(k if bound_k is None else bound_k, n, confidence)

@@ -1,4 +1,4 @@
-"""Pools of any size for tests and benchmarks: drawn shapes with captions, some of them near-copies, in img2dataset's tar layout."""
+"""Pools of any size for tests and benchmarks: drawn shapes with captions, some of them near-copies, in tar shards."""
 
 from __future__ import annotations
 

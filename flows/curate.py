@@ -128,9 +128,10 @@ class Run:
         if stage.audited:
             draft = audited(draft, self.work)
         content = draft.content()
-        done = self.finished(digest_of(content))
+        gate = [dataclasses.asdict(result) for result in self.judged(stage, draft)]
+        done = self.finished(digest_of(content), gate)
         if done is None:
-            done = self.lake.commit(draft, content, self.facts(stage, version, self.judged(stage, draft)))
+            done = self.lake.commit(draft, content, self.facts(stage, version, gate))
         self.record.versions.append(done.number or 0)
         self.reporter.end(stage_line(stage.name, done))
         self.reporter.summary(stage.name, stage_markdown(stage.name, done))
@@ -146,22 +147,24 @@ class Run:
             raise GateFailed(text)
         return results
 
-    def finished(self, digest: str) -> Version | None:
-        """The same version, if the latest run or one that did not end has committed it."""
+    def finished(self, digest: str, gate: list[dict[str, Any]]) -> Version | None:
+        """The same version, judged alike, if the latest run or one that did not end has committed it."""
         newest = self.previous.number or 0 if self.previous is not None else 0
         chain = set(ancestors(self.lake, self.previous))
         for number in reversed(self.lake.numbers()):
-            if (number > newest or number in chain) and self.lake.manifest(number)["digest"] == digest:
-                return self.lake.version(number)
+            if number > newest or number in chain:
+                manifest = self.lake.manifest(number)
+                if manifest["digest"] == digest and manifest["gate"] == gate:
+                    return self.lake.version(number)
         return None
 
-    def facts(self, stage: Stage, parent: Version, results: list[gates.Result]) -> dict[str, Any]:
+    def facts(self, stage: Stage, parent: Version, gate: list[dict[str, Any]]) -> dict[str, Any]:
         complete = stage is STAGES[-1]
         return {
             "parent": parent.number,
             "previous": self.previous.number if self.previous is not None else None,
             "run": self.record.id,
-            "gate": [dataclasses.asdict(result) for result in results],
+            "gate": gate,
             "code": code_revision(),
             "created_at": now(),
             "complete": complete,

@@ -15,7 +15,11 @@ from tasks.errors import SluiceError, UsageError
 
 Progress = Callable[[int, int], None]  # parts done, parts in all
 
-DASK = {"distributed.scheduler.allowed-failures": 3, "distributed.scheduler.no-workers-timeout": "60s"}
+DASK = {
+    "logging.distributed": "error",
+    "distributed.scheduler.allowed-failures": 3,  # workers that one part may kill
+    "distributed.scheduler.no-workers-timeout": "60s",  # else a cluster without workers waits for ever
+}
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -50,6 +54,9 @@ class Runtime:
         items = list(items)
         if not items:
             return []
+        import dask
+
+        dask.config.set(DASK)  # before distributed is imported: it reads the logging then
         from distributed import KilledWorker, as_completed
 
         client = self._connect()
@@ -71,12 +78,8 @@ class Runtime:
 
     def _connect(self) -> Any:
         if self._client is None:
-            import dask
             from distributed import Client
 
-            dask.config.set(
-                {"distributed.scheduler.allowed-failures": 3, "distributed.scheduler.no-workers-timeout": "60s"}
-            )
             target = self.address or self._local_cluster()
             try:
                 self._client = Client(target, timeout="20s")  # type: ignore[no-untyped-call]

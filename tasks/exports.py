@@ -22,7 +22,7 @@ from tasks.images import FORMATS
 from tasks.lake import Part, Version, digest_of
 from tasks.pools import read_shard
 from tasks.raw import IMAGES, Raw, Shard, as_text, ending_of
-from tasks.read_tar import _DAMAGE, _members, _split
+from tasks.read_tar import DAMAGE, split_name, tar_members
 from tasks.samples import KEPT
 from tasks.sources import source_shards, unchanged
 
@@ -156,12 +156,12 @@ def _read(shard: Shard, keys: set[str]) -> Iterator[_Member]:
     Where the archive breaks, it ends: ingest recorded the break and kept what lies whole before it.
     """
     try:
-        for info, read in _members(Path(shard.files[0])):
-            parts = _split(info.name)
+        for info, read in tar_members(Path(shard.files[0])):
+            parts = split_name(info.name)
             if parts is not None and not info.isdir():
                 wanted = info.isreg() and as_text(parts[0]) in keys
                 yield _Member(*parts, info, read() if wanted else None)
-    except _DAMAGE:
+    except DAMAGE:
         return
 
 

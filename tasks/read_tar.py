@@ -34,7 +34,7 @@ from tasks.samples import DOTTED_KEY, DUPLICATE_KEY, TOO_MANY_BYTES, TRUNCATED_T
 HEADER_BYTES: Final = 1 << 20  # of one extended header (long names, PAX records)
 _EXTENDED: Final = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME,
                     tarfile.GNUTYPE_LONGLINK)  # fmt: skip
-_DAMAGE: Final = (tarfile.TarError, EOFError, OSError, ValueError, LookupError, ArithmeticError, RecursionError,
+DAMAGE: Final = (tarfile.TarError, EOFError, OSError, ValueError, LookupError, ArithmeticError, RecursionError,
                   MemoryError, zlib.error, lzma.LZMAError)  # fmt: skip  # what nonsense in headers and streams raises
 
 
@@ -87,8 +87,8 @@ def read_tar(shard: Shard, max_bytes: int) -> Iterator[Raw | Broken]:
     always: set[str] | None = None  # what every sample so far consists of
     broken = None
     try:
-        for info, read in _members(Path(shard.files[0])):
-            parts = _split(info.name)
+        for info, read in tar_members(Path(shard.files[0])):
+            parts = split_name(info.name)
             if parts is None or info.isdir():
                 continue
             base, ending = parts
@@ -101,7 +101,7 @@ def read_tar(shard: Shard, max_bytes: int) -> Iterator[Raw | Broken]:
             if group.add(member) and info.isreg():
                 member.large = info.size > (max_bytes if ending in IMAGES else TEXT_BYTES)
                 member.data = None if member.large else read()
-    except _DAMAGE as problem:
+    except DAMAGE as problem:
         broken = as_text(str(problem)) or type(problem).__name__
     if group is not None:
         yield from _samples(group, None if broken is None else always or set())
@@ -109,7 +109,7 @@ def read_tar(shard: Shard, max_bytes: int) -> Iterator[Raw | Broken]:
         yield Broken(f"truncated tar: {broken}")
 
 
-def _split(name: str) -> tuple[str, str] | None:
+def split_name(name: str) -> tuple[str, str] | None:
     """A member's key, its path up to the basename's first dot, and the ending; None where webdataset sees no sample."""
     folder, _, last = name.rpartition("/")
     stem, dot, ending = last.partition(".")
@@ -180,8 +180,8 @@ def uncompressed(path: Path) -> IO[bytes]:
     return stream
 
 
-def _members(path: Path) -> Iterator[tuple[tarfile.TarInfo, Callable[[], bytes]]]:
-    """Members in the archive's order, each with what reads its bytes. Raises one of _DAMAGE where it breaks."""
+def tar_members(path: Path) -> Iterator[tuple[tarfile.TarInfo, Callable[[], bytes]]]:
+    """Members in the archive's order, each with what reads its bytes. Raises one of DAMAGE where it breaks."""
     with uncompressed(path) as file:
         archive: Any = tarfile.open(  # noqa: SIM115  # it holds nothing but the file
             fileobj=file, mode="r:", tarinfo=_Header, encoding="utf-8", errors="surrogateescape"

@@ -68,8 +68,11 @@ def curve(judged: Judged, usable: Mask) -> pa.Table:
 def smaller_removals(judged: Judged, usable: Mask) -> list[dict[str, Any]]:
     """For each of SMALLER that is less than what is removed: the threshold that keeps to it, and its recall.
 
-    Threshold and recall are null where the labelled positives alone, or equal scores, are more than that.
+    Threshold and recall are null where the labelled positives alone, or equal scores, are more than that. Nothing is
+    suggested where nothing could be held out: no recall is known.
     """
+    if not len(judged.positives):
+        return []
     total, labelled = int(usable.sum()), int((judged.positive & usable).sum())
     free, found = _free(judged, usable), []
     for share in SMALLER:

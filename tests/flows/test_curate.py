@@ -104,10 +104,12 @@ def test_a_new_shard_costs_its_own_parts_only(pool: Path, copied: Path, tmp_path
 
 def test_a_changed_recall_embeds_and_scores_nothing_again(pool: Path, copied: Path) -> None:
     category = [{"name": "redcross", "labels": "labels.csv", "recall": 0.5}]
-    runtime = Serial()
-    outcome = curated(pool, copied, settings(pool, filter={"category": category}), runtime)
-    assert outcome["status"] == "done" and runtime.parts_done == 0
+    outcome = curated(pool, copied, settings(pool, filter={"category": category}))
+    assert outcome["status"] == "done"
     home = find_pool(copied, None)
+    before, after = home.version(5).columns, home.version("latest").columns
+    assert all(before[group] == after[group] for group in ("samples", "embedding", "score.redcross"))
+    assert before["decision"] != after["decision"]
     assert home.version("latest").manifest["previous"] == 5
     assert home.version(6).stage == "filter"  # ingest's version is the same one
 

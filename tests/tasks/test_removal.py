@@ -49,6 +49,11 @@ def test_no_smaller_removal_is_named_where_little_is_removed() -> None:
     assert removal.smaller_removals(one, usable) == []
 
 
+def test_nothing_is_suggested_where_no_recall_is_known() -> None:
+    one, usable = judged()
+    assert removal.smaller_removals(one._replace(positives=one.positives[:0]), usable) == []
+
+
 def test_the_curve_goes_down_in_threshold_and_up_in_recall_and_removal() -> None:
     one, usable = judged()
     table = removal.curve(one, usable)

@@ -9,7 +9,7 @@ export ANNOY_COMPILER_ARGS := -O3,-ffast-math,-fno-associative-math,-std=c++14
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export DO_NOT_TRACK := 1
 
-.PHONY: setup demo test test-slow lint bench bench-dedup lock clean
+.PHONY: setup demo test test-slow lint bench bench-embed bench-flow bench-dedup bench-audit encoder lock clean
 
 setup: $(READY)
 
@@ -35,8 +35,24 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY)
+bench: bench-embed bench-flow bench-dedup bench-audit
+
+bench-embed: $(READY)
+	$(BIN)/python -m tests.benchmarks.bench_embed
+
+bench-flow: $(READY)
 	$(BIN)/python -m tests.benchmarks.bench_flow
+
+bench-dedup: $(READY)
+	$(BIN)/python -m tests.benchmarks.bench_dedup
+
+bench-audit: $(READY)
+	$(BIN)/python -m tests.benchmarks.bench_audit
+
+# Trains the demo's encoder again, and measures it: POOL is a drawn demo pool, CLIPART a pool of public-domain clip-art.
+encoder: $(READY)
+	$(BIN)/python -m infra.demo.train_encoder $(POOL) $(CLIPART)
+	$(BIN)/python -m infra.demo.measure_encoder $(POOL) $(CLIPART)
 
 # Writes what is installed now to the lock; run after changing a dependency on purpose.
 lock: $(READY)

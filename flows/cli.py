@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tasks.errors import SluiceError, UsageError
+from tasks.errors import Interrupted, SluiceError, UsageError
 from tasks.lake import Lake, Version, find_pool
 
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # a failure is said once, in our words
@@ -81,8 +81,15 @@ def _curate(
     if workers is not None and workers < 1:
         raise UsageError(f"--workers: at least 1 was expected, {workers} was found")
     from flows.curate import curate as flow
+    from flows.server import embedded
 
-    outcome: dict[str, Any] = flow(pool, str(lake), name, str(config) if config else None, dask, workers)
+    try:
+        with embedded():
+            outcome: dict[str, Any] = flow(pool, str(lake), name, str(config) if config else None, dask, workers)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            "interrupted; the lake is whole, and the same command goes on where this one stopped"
+        ) from None
     return outcome
 
 
@@ -226,7 +233,8 @@ def export(
 def _print(renderable: Any) -> None:
     from rich.console import Console
 
-    Console().print(renderable)
+    console = Console()
+    console.print(renderable, width=console.width if console.is_terminal else 120)
 
 
 def say(text: str) -> None:
@@ -240,9 +248,6 @@ def main() -> None:
     except SluiceError as problem:
         say(f"sluice: {problem}")
         sys.exit(problem.exit_status)
-    except KeyboardInterrupt:
-        say("sluice: interrupted; the lake is whole, and the same command goes on where this one stopped")
-        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@
     ├── LakeError                   the lake is held, of another format, or damaged
     ├── LabelsError                 labels that no classifier can be trained on
     ├── EncoderError                a model that cannot be loaded or does not fit the embeddings
-    └── GateFailed                  a version did not meet its expectations and was not committed
+    ├── GateFailed                  a version did not meet its expectations and was not committed
+    └── Interrupted                 a person stopped the run (exit status 130)
 
 Every message says what was expected, what was found, where, and what to do next.
 """
@@ -49,3 +50,9 @@ class EncoderError(SluiceError):
 
 class GateFailed(SluiceError):
     """A version did not meet its expectations and was not committed."""
+
+
+class Interrupted(SluiceError):
+    """A person stopped the run."""
+
+    exit_status = 130

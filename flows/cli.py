@@ -95,6 +95,7 @@ def _curate(
 
 def _print_report(lake: Lake, version: str) -> None:
     from rich.console import Console
+
     from tasks.screen import screen
 
     Console().print(screen(lake.version(version)))

@@ -129,9 +129,7 @@ def main() -> None:
     print(f"  {'flow':24} {seconds:8.1f} s   {seconds / total - 1:+.1%} against the sum")
     print(f"  {'rerun, nothing new':24} {again:8.1f} s")
     for name, peak in (("bare", bare_peak), ("flow", flow_peak)):
-        print(
-            f"  peak memory, {name}: {peak.total / 2**20:,.0f} MiB in all, {peak.single / 2**20:,.0f} MiB in one process"
-        )
+        print(f"  peak memory, {name}: {peak.total >> 20:,} MiB in all, {peak.single >> 20:,} MiB in one process")
 
 
 if __name__ == "__main__":

@@ -45,10 +45,10 @@ min_effective_sample_share = 0.01
 
 
 class Peak:
-    """The largest resident memory of this process and its children while the block runs, and of any one of them."""
+    """The largest resident memory while the block runs: of this process and its children, and of any one worker."""
 
     def __enter__(self) -> Peak:
-        self.total = self.single = 0
+        self.total = self.worker = 0
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self._watch, daemon=True)
         self.thread.start()
@@ -57,13 +57,16 @@ class Peak:
     def _watch(self) -> None:
         here = psutil.Process()
         while not self.stop.wait(0.2):
-            sizes = []
-            for process in [here, *here.children(recursive=True)]:
+            total = here.memory_info().rss
+            for process in here.children(recursive=True):
                 try:
-                    sizes.append(process.memory_info().rss)
+                    size, command = process.memory_info().rss, " ".join(process.cmdline())
                 except psutil.Error:
                     continue  # it ended between the two calls
-            self.total, self.single = max(self.total, sum(sizes)), max(self.single, *sizes)
+                total += size
+                if "spawn_main" in command:
+                    self.worker = max(self.worker, size)
+            self.total = max(self.total, total)
 
     def __exit__(self, *_: object) -> None:
         self.stop.set()
@@ -129,7 +132,7 @@ def main() -> None:
     print(f"  {'flow':24} {seconds:8.1f} s   {seconds / total - 1:+.1%} against the sum")
     print(f"  {'rerun, nothing new':24} {again:8.1f} s")
     for name, peak in (("bare", bare_peak), ("flow", flow_peak)):
-        print(f"  peak memory, {name}: {peak.total >> 20:,} MiB in all, {peak.single >> 20:,} MiB in one process")
+        print(f"  peak memory, {name}: {peak.total >> 20:,} MiB in all, {peak.worker >> 20:,} MiB in a worker")
 
 
 if __name__ == "__main__":

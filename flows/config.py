@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ def read_config(path: Path | None) -> CurateConfig:
         values = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"there is no configuration {path}") from None
+    except OSError as problem:
+        raise ConfigError(f"the configuration {path} cannot be read: {problem}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
         raise ConfigError(f"{path} is not TOML: {problem}") from None
     return parse_config(values, path.parent, str(path))
@@ -46,7 +49,8 @@ def parse_config(values: dict[str, Any], folder: Path, where: str) -> CurateConf
 
     _check_keys(values, CurateConfig, where, ())
     try:
-        return TypeAdapter(CurateConfig).validate_python(_absolute(values, folder))
+        text = json.dumps(_absolute(values, folder), default=str)  # strict, but arrays are tuples, as JSON allows
+        return TypeAdapter(CurateConfig).validate_json(text, strict=True)
     except ValidationError as problem:
         first = problem.errors()[0]
         if isinstance(first.get("ctx", {}).get("error"), ConfigError):
@@ -66,7 +70,7 @@ def _check_keys(values: Any, kind: Any, where: str, path: tuple[str, ...]) -> No
             hint = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(known)}"
             raise ConfigError(f"{where}: unknown key {'.'.join((*path, name))!r}; {hint}")
         inner = _inner(kind, name)
-        for item in value if isinstance(value, list) and inner else [value]:
+        for item in value if isinstance(value, list) and path else [value]:  # no list of whole tables
             if inner:
                 _check_keys(item, inner, where, (*path, name))
 

@@ -19,6 +19,9 @@ DASK = {
     "logging.distributed": "error",
     "distributed.scheduler.allowed-failures": 3,  # workers that one part may kill
     "distributed.scheduler.no-workers-timeout": "60s",  # else a cluster without workers waits for ever
+    # Dask makes workers give memory back at once. A forward pass asks for the same large blocks again and again, and
+    # then pays for fresh pages each time: up to twice the time of a stage.
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
 }
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -57,7 +60,8 @@ class Runtime:
         import dask
 
         dask.config.set(DASK)  # before distributed is imported: it reads the logging then
-        from distributed import KilledWorker, as_completed
+        from distributed import CancelledError, KilledWorker, as_completed
+        from distributed.scheduler import NoWorkerError
 
         client = self._connect()
         futures = [client.submit(function, item, pure=False) for item in items]
@@ -70,6 +74,10 @@ class Runtime:
         except KilledWorker as problem:
             raise SluiceError(
                 f"a part killed every worker that took it ({problem}); most often it needs more memory than there is"
+            ) from problem
+        except (CancelledError, NoWorkerError) as problem:
+            raise SluiceError(
+                f"the Dask cluster stopped, or has no workers ({problem}); see to it, then run the same command again"
             ) from problem
         finally:
             if any(not future.done() for future in futures):

@@ -26,7 +26,7 @@ def show_text(version: Version) -> str:
         "  samples   " + ", ".join(f"{count:,} {verdict}" for verdict, count in facts["counts"].items()),
         *_reasons(version),
         f"  parts     {len(version.parts)}",
-        *[f"            {part.path}  {part.rows:,} samples{_broken(part)}" for part in version.parts[:20]],
+        *[f"            {_short(part.path, 200)}  {part.rows:,} samples{_broken(part)}" for part in version.parts[:20]],
         "  columns   " + ", ".join(f"{group}-{key}" for group, key in sorted(version.columns.items())),
         "  artifacts " + ", ".join(f"{kind}-{key}" for kind, key in sorted(version.artifacts.items())),
         "  gate",
@@ -52,7 +52,7 @@ def _reasons(version: Version) -> list[str]:
 
 
 def _broken(part: Any) -> str:
-    return f"; {part.broken}" if part.broken else ""
+    return f"; {_short(part.broken, 200)}" if part.broken else ""
 
 
 def _settings(config: Any, path: str = "") -> list[str]:
@@ -76,7 +76,7 @@ def diff_text(found: dict[str, Any]) -> str:
         lines.append(f"  {move['samples']:,} samples: {was} → {now}")
         lines += [f"      {example['uid']}  {_short(example['caption'])}" for example in move["examples"]]
     lines += [f"  {row['key']}: {row['before']!r} → {row['after']!r}" for row in found["config"]]
-    lines += [f"  part {what}: {path}" for what, paths in found["parts"].items() for path in paths]
+    lines += [f"  part {what}: {_short(path, 200)}" for what, paths in found["parts"].items() for path in paths]
     return "\n".join(lines)
 
 

@@ -7,8 +7,7 @@ to the optimum of a strictly convex loss, then rounded: the same on any machine 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.logistic import fit
+from tasks.threads import one_thread
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -173,16 +173,3 @@ def _rounded(values: Floats) -> Floats:
     """Rounded to DIGITS digits of the largest: small weights carry no more than the sum's precision."""
     largest = float(np.abs(values).max(initial=0))
     return np.round(values, DIGITS - 1 - int(np.floor(np.log10(largest)))) if largest else values
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Products are summed in one order, whatever the machine's number of cores."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

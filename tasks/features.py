@@ -6,8 +6,7 @@ that weights could repair (METHODS, section 2); on coarse features what was kept
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from tasks import samples
 from tasks.files import read_table
 from tasks.lake import MapParts, Version
+from tasks.threads import one_thread
 from tasks.tokens import Tokens, has_phrase, tokenise
 
 if TYPE_CHECKING:
@@ -65,19 +65,6 @@ class Terms(NamedTuple):
 
     names: tuple[str, ...]  # (t,)
     has: csc_array  # (n, t) float64, 1 where the caption has the term
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch on one thread: with more, sums are taken in another order and the last bits of the weights move."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def dot(left: Floats, right: Floats) -> Floats:

@@ -23,6 +23,7 @@ from tasks.balancing import balance_pool, cap_cost, unbalanced
 from tasks.errors import ConfigError
 from tasks.files import read_table, write_array, write_json
 from tasks.lake import Lake, MapParts, Version
+from tasks.threads import one_thread
 
 REVISION = 1
 DIGITS = 9  # significant, of weights and of every figure that is written
@@ -130,7 +131,7 @@ def weigh(version: Version, config: Config, terms: list[str], map_parts: MapPart
         return finished(_equal(0, "nothing is kept: there are no weights"), config)
     if not counts[samples.FILTERED]:
         return finished(_equal(counts[samples.KEPT], "the filter removed nothing: all weights are 1"), config)
-    with features.one_thread():
+    with one_thread():
         return finished(METHODS[config.method](_read(version, config, terms, map_parts)), config)
 
 

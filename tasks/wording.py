@@ -43,8 +43,8 @@ def figures(value: float | None) -> str:
 
 
 def short(text: str | None, length: int) -> str:
-    """One line of at most `length` characters."""
-    line = " ".join((text or "").split())
+    """One line of at most `length` characters, without what a terminal would act on."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text or "").split())
     return line if len(line) <= length else line[: length - 1].rstrip() + "…"
 
 

@@ -1,4 +1,4 @@
--- one row: is there a finite, unit-norm embedding for each usable sample, and none for the others?
+-- one row: is there a finite embedding row for each sample, of unit norm for each usable one?
 with row as (
     select decision.verdict, norms.norm, norms.finite
     from norms

@@ -10,7 +10,7 @@ repeated as (
     where verdict <> 'quarantined'
 )
 select
-    count(*) filter (where uid is null or length(uid) <> 32) as uids_missing,
+    count(*) filter (where uid is null or not regexp_full_match(uid, '[0-9a-f]{32}')) as uids_missing,
     (select n from repeated) as uids_repeated,
     count(*) filter (where verdict <> 'quarantined') as usable,
     count(*) filter (where verdict <> 'quarantined' and sha256 is null) as usable_without_image,

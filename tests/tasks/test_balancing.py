@@ -13,6 +13,7 @@ from tasks import features, heldout, probe
 from tasks.balance import Limits, capped, effective_sample_size
 from tasks.balancing import Balanced, balance_pool, unbalanced
 from tasks.features import Pool, Terms
+from tasks.threads import one_thread
 
 LIMITS = Limits(cap=10.0, ess_floor=0.5)
 SHAPES = ("smooth", "group", "product")
@@ -59,7 +60,7 @@ def no_terms(n: int) -> Terms:
 
 
 def balanced(made: Simulated, asked: Terms | None = None, limits: Limits = LIMITS) -> Balanced:
-    with features.one_thread():
+    with one_thread():
         found = features.components_of([features.moments(made.embedding, made.pool.usable)], 32)
         scores = features.project([made.embedding], found)
         return balance_pool(made.pool, asked or no_terms(len(scores)), made.shown, scores, limits, 5)
@@ -67,7 +68,7 @@ def balanced(made: Simulated, asked: Terms | None = None, limits: Limits = LIMIT
 
 def probed(made: Simulated) -> np.ndarray:
     fold = probe.folds_of(made.pool, 5, 0)
-    with features.one_thread():
+    with one_thread():
         trained = probe.train([made.embedding], made.pool, fold, 5)
         return capped(probe.weigh([made.embedding], trained, fold)[made.pool.kept], LIMITS.cap)
 

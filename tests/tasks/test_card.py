@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tasks import card
 from tasks.lake import Version, open_lake
-from tests.tasks.small_pool import curated, ingested, samples, write_tars
+from tests.tasks.decided_pool import curated, ingested, samples, write_tars
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from tasks.contract import categories, contract, contract_part, schema
 from tasks.files import write_table
 from tasks.lake import Version, open_lake
 from tasks.samples import CONTRACT, SCORE, VERDICTS
-from tests.tasks.small_pool import decided, ingested, samples, write_tars
+from tests.tasks.decided_pool import decided, ingested, samples, write_tars
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from tasks.contract import contract
 from tasks.errors import PoolError, UsageError
 from tasks.exports import export_parquet, export_webdataset
 from tasks.lake import Version
-from tests.tasks.small_pool import clock, decided, ingested, member, samples, shape, write_tars
+from tests.tasks.decided_pool import clock, decided, ingested, member, samples, shape, write_tars
 
 FILTERED = {"verdict": "filtered", "stage": "filter", "reason": "romance"}
 

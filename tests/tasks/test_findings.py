@@ -5,7 +5,7 @@ import pytest
 
 from tasks import findings
 from tasks.lake import Version
-from tests.tasks.small_pool import curated, samples, write_tars
+from tests.tasks.decided_pool import curated, samples, write_tars
 
 
 @pytest.fixture(scope="module")

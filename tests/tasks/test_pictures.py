@@ -10,7 +10,7 @@ from PIL import Image
 
 from tasks.lake import Version
 from tasks.pictures import thumbnails
-from tests.tasks.small_pool import ingested, samples, write_tars
+from tests.tasks.decided_pool import ingested, samples, write_tars
 
 
 def picture(uri: str | None) -> Image.Image:

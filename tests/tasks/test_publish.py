@@ -9,7 +9,7 @@ from tasks import publish
 from tasks.contract import contract
 from tasks.errors import ConfigError
 from tasks.lake import Version, open_lake
-from tests.tasks.small_pool import curated, ingested, samples, serial, write_tars
+from tests.tasks.decided_pool import curated, ingested, samples, serial, write_tars
 
 
 @pytest.fixture

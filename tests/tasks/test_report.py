@@ -10,7 +10,7 @@ from PIL import Image
 from tasks.files import write_table
 from tasks.lake import Version, open_lake
 from tasks.report import render
-from tests.tasks.small_pool import clock, curated, decided, encoded, ingested, samples, write_tars
+from tests.tasks.decided_pool import clock, curated, decided, encoded, ingested, samples, write_tars
 
 HOSTILE = "<script>alert('1')</script>\"><img src=x onerror=alert(2)> {{ 7*7 }} $x_1$ \u202e\x07 </style>"
 VOID = {"meta", "img", "input", "br", "rect", "line", "circle", "path"}
@@ -115,7 +115,7 @@ def test_hostile_captions_and_shards_are_text(tmp_path: Path) -> None:
 
 def test_words_of_any_script_are_drawn_in_the_plot(tmp_path: Path) -> None:
     from tasks import audit
-    from tests.tasks.small_pool import serial
+    from tests.tasks.decided_pool import serial
 
     items = [(ending, image, f"時計 женщина $a^$ {i % 4}") for i, (ending, image, _) in enumerate(samples(24))]
     draft = curated(tmp_path / "lake", write_tars(tmp_path / "pool", items))

@@ -7,7 +7,7 @@ from rich.console import Console
 from tasks import publish
 from tasks.lake import Version, open_lake
 from tasks.screen import screen
-from tests.tasks.small_pool import CATEGORY, curated, ingested, samples, serial, write_tars
+from tests.tasks.decided_pool import CATEGORY, curated, ingested, samples, serial, write_tars
 
 
 def printed(version: Version) -> list[str]:

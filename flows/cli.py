@@ -121,7 +121,7 @@ def versions(lake: LakeOption = HERE, pool: PoolOption = None, as_json: JsonOpti
         counts = [f"{row['counts'][verdict]:,}" for verdict in heads[3:7]]
         number = f"{row['version']}{' ●' if row['complete'] else ''}"
         parent = "" if row["parent"] is None else str(row["parent"])
-        table.add_row(number, row["stage"], parent, *counts, row["digest"][:12], row["created_at"])
+        table.add_row(number, row["stage"], parent, *counts, row["digest"][:8], row["created_at"][:16].replace("T", " "))
     _print(table)
 
 
@@ -235,7 +235,9 @@ def _print(renderable: Any) -> None:
     from rich.console import Console
 
     console = Console()
-    console.print(renderable, width=console.width if console.is_terminal else 120)
+    if not console.is_terminal:
+        console = Console(width=120)  # a file or a pipe has no width to fit into
+    console.print(renderable)
 
 
 def say(text: str) -> None:

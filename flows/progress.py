@@ -31,13 +31,14 @@ class Reporter:
 
     def parts(self, done: int, total: int) -> None:
         """Called as parts are done."""
-        if self._bar is None:
+        if self._bar is None and self.console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("parts"))
             times = (TimeElapsedColumn(), TimeRemainingColumn())
             self._bar = Progress(*columns, *times, console=self.console, transient=True)
             self._bar.start()
             self._task = self._bar.add_task(f"{self._stage:9}", total=total)
-        self._bar.update(self._task, completed=done, total=total)
+        if self._bar is not None:
+            self._bar.update(self._task, completed=done, total=total)
         if self.artifacts and (time.monotonic() - self._updated > EVERY or done == total):
             self._to_prefect(done, total)
 

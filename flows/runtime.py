@@ -23,6 +23,7 @@ DASK = {
     # then pays for fresh pages each time: up to twice the time of a stage.
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
 }
+CONNECT = "20s"  # that a scheduler may take to answer
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -90,7 +91,7 @@ class Runtime:
 
             target = self.address or self._local_cluster()
             try:
-                self._client = Client(target, timeout="20s")  # type: ignore[no-untyped-call]
+                self._client = Client(target, timeout=CONNECT)  # type: ignore[no-untyped-call]
             except (OSError, TimeoutError) as problem:
                 raise SluiceError(
                     f"no Dask scheduler answered at {self.address} ({problem}); start one with `dask scheduler`, or "
@@ -126,12 +127,16 @@ def decoders(workers: int | None) -> int:
 
 def check_address(address: str) -> None:
     """UsageError for an address that would carry code in the clear beyond this machine."""
-    parts = urlsplit(address)
-    if parts.scheme not in ("tcp", "tls") or not parts.hostname or not parts.port:
+    try:
+        parts = urlsplit(address)
+        scheme, host, port = parts.scheme, parts.hostname, parts.port
+    except ValueError:  # half an IPv6 address, a port that is no number
+        scheme, host, port = "", None, None
+    if scheme not in ("tcp", "tls") or not host or not port:
         raise UsageError(
-            f"--dask: an address such as tcp://127.0.0.1:8786 or tls://host:8786 was expected, not {address}"
+            f"--dask: an address such as tcp://127.0.0.1:8786 or tls://host:8786 was expected, not {address!r}"
         )
-    if parts.scheme == "tcp" and parts.hostname not in LOOPBACK and os.environ.get("SLUICE_ALLOW_PLAIN_TCP") != "1":
+    if scheme == "tcp" and host not in LOOPBACK and os.environ.get("SLUICE_ALLOW_PLAIN_TCP") != "1":
         raise UsageError(
             f"--dask: {address} is neither loopback nor TLS, and whoever reaches a scheduler can run code on it; use "
             "tls://, or set SLUICE_ALLOW_PLAIN_TCP=1 on a network that you trust"

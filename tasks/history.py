@@ -195,7 +195,7 @@ def _survivor(version: Version, decision: Mapping[str, Any]) -> dict[str, Any] |
 
 
 def _group(version: Version, uid: str) -> dict[str, Any] | None:
-    """The sample's near-duplicate group as dedup found it; None where it is in none, or before dedup."""
+    """The sample's near-duplicate group, members as dedup left them; None where it is in none, or before dedup."""
     if "groups" not in version.artifacts:
         return None
     table = read_table(version.artifact("groups") / "groups.parquet")
@@ -203,8 +203,12 @@ def _group(version: Version, uid: str) -> dict[str, Any] | None:
     if len(number) == 0:
         return None
     members = table.filter(pc.equal(table["group"], number[0]))
-    shown = members.slice(0, MEMBERS).select(["uid", "caption", "verdict", "similarity"])
-    return {"size": members.num_rows, "members": shown.to_pylist()}
+    shown = members.slice(0, MEMBERS).to_pylist()
+    for member in shown:
+        if member["verdict"] == KEPT and member["representative"] != member["uid"]:
+            member["verdict"] = DUPLICATE  # the table has the verdicts that dedup was given
+    names = ("uid", "caption", "verdict", "similarity")
+    return {"size": members.num_rows, "members": [{name: member[name] for name in names} for member in shown]}
 
 
 def history(version: Version, place: Place, uid: str) -> list[dict[str, Any]]:

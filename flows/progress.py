@@ -63,7 +63,7 @@ class Reporter:
 
     def say(self, text: str) -> None:
         """A line of plain text: what comes from a pool is never markup."""
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     def summary(self, stage: str, markdown: str) -> None:
         """A summary artifact for the Prefect UI."""

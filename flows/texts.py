@@ -7,6 +7,9 @@ from typing import Any
 
 from tasks.gates import Result
 from tasks.lake import Version
+from tasks.wording import short
+
+SHOWN = 5  # broken shards
 
 
 def stage_line(stage: str, version: Version) -> str:
@@ -52,8 +55,18 @@ def failure(stage: str, draft: Version, failed: Sequence[Result]) -> str:
     metrics = {result.metric for result in failed}
     if "filtered_share" in metrics:
         lines += [f"  {line}" for line in smaller_removals(draft.summary.get("filter", {}))]
+    if metrics & {"quarantined_share", "kept"}:
+        lines += [f"  {line}" for line in _unusable(draft.summary.get("ingest", {}))]
     lines.append(f"next: {_advice(metrics)}")
     return "\n".join(lines)
+
+
+def _unusable(facts: dict[str, Any]) -> list[str]:
+    """What ingest could not use: a first run that stops here leaves no version to ask."""
+    lines = [f"quarantined, {reason}: {count:,}" for reason, count in facts.get("quarantined", {}).items()]
+    broken = [f"{path}: {why}" for path, why in facts.get("broken_shards", {}).items()]
+    lines += [f"broken shard {short(text, 200)}" for text in broken[:SHOWN]]
+    return lines + ([f"and {len(broken) - SHOWN:,} more broken shards"] if len(broken) > SHOWN else [])
 
 
 def smaller_removals(facts: dict[str, Any]) -> list[str]:
@@ -78,9 +91,11 @@ def _advice(metrics: set[str]) -> str:
     if "filtered_share" in metrics:
         return "add labels near the threshold, lower the category's recall, or raise gates.max_filtered on purpose"
     if "quarantined_share" in metrics:
-        return "look at the reasons with `sluice show`, mend the pool, or raise gates.max_quarantined on purpose"
+        return "mend the pool, or raise gates.max_quarantined on purpose"
     if "duplicate_share" in metrics:
         return "raise dedup.threshold, or raise gates.max_duplicates on purpose"
     if "effective_sample_share" in metrics:
         return "restore fewer terms, lower reweight.cap, or lower gates.min_effective_sample_share on purpose"
+    if "kept" in metrics:
+        return "see what took the samples out, mend the pool or the configuration, or lower gates.min_kept on purpose"
     return "this is not expected of any pool; keep the run's record, and report it"

@@ -84,7 +84,10 @@ def test_an_unknown_key_is_refused_with_the_nearest_that_is_known(toml: str, sai
     assert said in text and str(tmp_path / "run.toml") in text
 
 
-@given(name=st.text().filter(lambda name: name not in TABLES), value=st.sampled_from([{}, {"threshold": 0.9}, 1, "x", [], [{}]]))
+@given(
+    name=st.text().filter(lambda name: name not in TABLES),
+    value=st.sampled_from([{}, {"threshold": 0.9}, 1, "x", [], [{}]]),
+)
 def test_any_unknown_table_is_refused(name: str, value: Any) -> None:
     with pytest.raises(ConfigError) as problem:
         parse_config({name: value}, Path("folder"), "run.toml")

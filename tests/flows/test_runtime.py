@@ -64,7 +64,13 @@ def listening() -> set[str]:
 
 @pytest.mark.parametrize(
     "address",
-    ["tcp://127.0.0.1:8786", "tcp://localhost:8786", "tcp://[::1]:8786", "tls://127.0.0.1:1", "tls://team.example:8786"],
+    [
+        "tcp://127.0.0.1:8786",
+        "tcp://localhost:8786",
+        "tcp://[::1]:8786",
+        "tls://127.0.0.1:1",
+        "tls://team.example:8786",
+    ],
 )
 def test_loopback_and_tls_are_allowed(address: str) -> None:
     check_address(address)
@@ -89,7 +95,7 @@ def test_plain_tcp_beyond_this_machine_must_be_allowed(address: str, monkeypatch
      "tcp://127.0.0.1:99999", "tcp://127.0.0.1:port", "tcp://[::1", "inproc://x:1"],
 )  # fmt: skip
 def test_what_is_no_address_is_refused(address: str) -> None:
-    with pytest.raises(UsageError, match="--dask: an address such as .* was expected"):
+    with pytest.raises(UsageError, match=r"--dask: an address such as .* was expected"):
         check_address(address)
 
 
@@ -156,7 +162,10 @@ def test_a_part_that_kills_its_workers_ends_the_run_with_the_cause() -> None:
 def test_an_address_where_nobody_answers_is_told_in_reasonable_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtimes, "CONNECT", "2s")
     began = time.monotonic()
-    with Runtime("tcp://127.0.0.1:1") as runtime, pytest.raises(SluiceError, match=r"no Dask scheduler answered at tcp"):
+    with (
+        Runtime("tcp://127.0.0.1:1") as runtime,
+        pytest.raises(SluiceError, match=r"no Dask scheduler answered at tcp"),
+    ):
         runtime.map_parts(wait, [0])
     assert time.monotonic() - began < 20
 

@@ -60,13 +60,14 @@ class Seen:
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A home for Prefect other than the user's, for this process and for those that it starts."""
-    from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+    from prefect.settings import PREFECT_API_URL, PREFECT_HOME, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
     folder = tmp_path_factory.mktemp("prefect")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PREFECT_HOME", str(folder))
         patch.delenv("PREFECT_API_URL", raising=False)
-        with temporary_settings({PREFECT_HOME: folder}, restore_defaults={PREFECT_API_URL}):
+        ours = {PREFECT_HOME: folder, PREFECT_LOGGING_TO_API_ENABLED: False}  # logs are sent late, to nobody
+        with temporary_settings(ours, restore_defaults={PREFECT_API_URL}):
             yield folder
 
 

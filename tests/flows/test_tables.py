@@ -122,7 +122,7 @@ def test_a_metric_that_was_not_evaluated_is_told_from_one_that_failed(version: V
     ("stage", "bounds", "metric", "advice"),
     [
         ("dedup", {"max_duplicates": 0.01}, "duplicate_share", "raise dedup.threshold"),
-        ("reweight", {"min_kept": 10_000}, "kept", "this is not expected of any pool"),
+        ("reweight", {"min_kept": 10_000}, "kept", "lower gates.min_kept"),
         ("ingest", {"max_quarantined": 0.0}, "quarantined_share", "mend the pool"),
         ("filter", {"max_filtered": 0.0}, "filtered_share", "lower the category's recall"),
         ("reweight", {"min_effective_sample_share": 1.0}, "effective_sample_share", "lower reweight.cap"),
@@ -137,6 +137,20 @@ def test_a_failure_says_what_failed_and_what_to_do_next(
     assert result.sentence() in text and advice in text.splitlines()[-1]
 
 
+def test_what_no_pool_should_do_is_to_be_reported(version: Version) -> None:
+    text = failure("dedup", version, [Result("orphans", False, 1.0, 0, 0, "no orphan")])
+    assert text.splitlines()[-1].endswith("keep the run's record, and report it")
+
+
+def test_a_failure_of_the_pool_names_reasons_and_broken_shards_as_text(version: Version) -> None:
+    broken = {f"{number}.tar": PROBLEM for number in range(7)}
+    told = version.derive("ingest", summary={"quarantined": {"zero bytes": 1200}, "broken_shards": broken})
+    text = failure("ingest", told, [Result("kept", False, 0.0, 1, None, "samples kept")])
+    assert "quarantined, zero bytes: 1,200" in text and "and 2 more broken shards" in text
+    assert "broken shard 4.tar: missing" in text and "5.tar" not in text
+    assert is_text(text)
+
+
 def test_a_smaller_removal_is_told_with_its_recall_or_as_impossible() -> None:
     recall = {"estimate": 0.8, "lower": 0.7, "confidence": 0.95, "note": "40 positives"}
     points = [
@@ -147,5 +161,3 @@ def test_a_smaller_removal_is_told_with_its_recall_or_as_impossible() -> None:
     assert "at most 10% of the pool (threshold 0.6)" in possible and "80.0%, at least 70.0% at 95%" in possible
     assert "at most 5% of the pool is not possible" in impossible
     assert smaller_removals({}) == []
-
-

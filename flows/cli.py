@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,8 +11,6 @@ import typer
 
 from tasks.errors import Interrupted, SluiceError, UsageError
 from tasks.lake import Lake, Version, find_pool
-
-os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # a failure is said once, in our words
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
@@ -69,36 +66,35 @@ def curate(
 def _curate(
     pool: str, lake: Path, name: str | None, config: Path | None, dask: str | None, workers: int | None
 ) -> dict[str, Any]:
-    from flows.config import read_config
-    from flows.runtime import check_address
-    from tasks.pools import list_shards
-
-    # What is wrong with the call is said before a server is started.
-    read_config(config)
-    list_shards(pool)
-    if dask is not None:
-        check_address(dask)
-    if workers is not None and workers < 1:
-        raise UsageError(f"--workers: at least 1 was expected, {workers} was found")
-    from flows.curate import curate as flow
     from flows.server import embedded
 
+    def check() -> None:
+        """Say what is wrong with the call before a run begins."""
+        from flows.config import read_config
+        from flows.runtime import check_address
+        from tasks.pools import list_shards
+
+        read_config(config)
+        list_shards(pool)
+        if dask is not None:
+            check_address(dask)
+        if workers is not None and workers < 1:
+            raise UsageError(f"--workers: at least 1 was expected, {workers} was found")
+
     try:
-        with embedded():
+        with embedded(check):
+            from flows.curate import curate as flow
+
             outcome: dict[str, Any] = flow(pool, str(lake), name, str(config) if config else None, dask, workers)
     except KeyboardInterrupt:
-        raise Interrupted(
-            "interrupted; the lake is whole, and the same command goes on where this one stopped"
-        ) from None
+        raise Interrupted("interrupted; the lake is whole, and the same command goes on from here") from None
     return outcome
 
 
 def _print_report(lake: Lake, version: str) -> None:
-    from rich.console import Console
-
     from tasks.screen import screen
 
-    Console().print(screen(lake.version(version)))
+    _print(screen(lake.version(version)))
 
 
 @app.command()
@@ -121,7 +117,9 @@ def versions(lake: LakeOption = HERE, pool: PoolOption = None, as_json: JsonOpti
         counts = [f"{row['counts'][verdict]:,}" for verdict in heads[3:7]]
         number = f"{row['version']}{' ●' if row['complete'] else ''}"
         parent = "" if row["parent"] is None else str(row["parent"])
-        table.add_row(number, row["stage"], parent, *counts, row["digest"][:8], row["created_at"][:16].replace("T", " "))
+        table.add_row(
+            number, row["stage"], parent, *counts, row["digest"][:8], row["created_at"][:16].replace("T", " ")
+        )
     _print(table)
 
 

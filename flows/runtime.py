@@ -6,6 +6,7 @@ The only file that knows clusters. Stages get `map_parts` and know no more.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
@@ -49,6 +50,10 @@ class Runtime:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # A cluster takes a second to close, which the run need not wait for: its work is done.
+        threading.Thread(target=self._close).start()
+
+    def _close(self) -> None:
         for closable in (self._client, self._cluster):
             if closable is not None:
                 closable.close()

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -28,32 +28,53 @@ TEMPORARY = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFE
 
 
 @contextmanager
-def embedded() -> Iterator[None]:
-    """Point Prefect to a temporary server, unless the settings name one. SluiceError where it does not start."""
-    from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
+def embedded(meanwhile: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Point Prefect to a temporary server, unless the settings name one. SluiceError where it does not start.
 
-    if get_current_settings().api.url:
-        yield
-        return
+    It takes some four seconds to start, in which `meanwhile` is called, and what a run needs is imported.
+    """
     port = _free_port()
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "flows.server", str(port)],
-            cwd=Path(__file__).parent.parent,
-            env={**os.environ, **TEMPORARY},
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+        process = _start(port, log)
         try:
+            meanwhile()
+            _import_what_a_run_needs()
+            from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
+
+            if get_current_settings().api.url:
+                _stop(process)
+                yield
+                return
             _wait(process, port, log)
             with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{port}/api"}):
                 yield
         finally:
-            assert process.stdin is not None
-            process.stdin.close()
-            process.wait(10)
+            _stop(process)
+
+
+def _import_what_a_run_needs() -> None:
+    import flows.curate  # noqa: F401
+    from tasks import gates
+
+    gates.load()
+
+
+def _start(port: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "flows.server", str(port)],
+        cwd=Path(__file__).parent.parent,
+        env={**os.environ, **TEMPORARY},
+        stdin=subprocess.PIPE,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+    )
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdin is not None
+    process.stdin.close()
+    process.wait(10)
 
 
 def _free_port() -> int:

@@ -95,6 +95,14 @@ def _norms(version: Version) -> pa.Table:
     return pa.table({"norm": norm, "finite": np.isfinite(norm)})
 
 
+def load() -> None:
+    """Import Great Expectations, which takes three seconds, while there is nothing else to do."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import great_expectations  # noqa: F401
+        import pandas  # noqa: F401
+
+
 def judge(found: Mapping[str, float | None], bounds: Sequence[Bound], name: str) -> list[Result]:
     """Great Expectations' verdict on each bound, failing closed."""
     outcome = _validate({bound.metric: found.get(bound.metric) for bound in bounds}, bounds, name)

@@ -20,6 +20,7 @@ DASK = {
     "logging.distributed": "error",
     "distributed.scheduler.allowed-failures": 3,  # workers that one part may kill
     "distributed.scheduler.no-workers-timeout": "60s",  # else a cluster without workers waits for ever
+    "distributed.worker.profile.enabled": False,  # it looks into the workers' threads a hundred times a second
     # Dask makes workers give memory back at once. A forward pass asks for the same large blocks again and again, and
     # then pays for fresh pages each time: up to twice the time of a stage.
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,

@@ -191,12 +191,12 @@ def test_a_uid_of_a_sample_that_cannot_be_used_bars_no_other(tmp_path: Path) -> 
     assert version.table("decision")["reason"].to_pylist() == [samples.UNREADABLE_IMAGE, None]
 
 
-def test_two_shards_of_one_content_are_one_file_and_two_parts(tmp_path: Path) -> None:
+def test_two_shards_of_one_content_are_two_parts_each_with_its_own_verdicts(tmp_path: Path) -> None:
     pool = write_img2dataset(tmp_path / "pool", drawn(3))
     (pool / "copy.tar").write_bytes((pool / "00000.tar").read_bytes())
     version = ingested(tmp_path / "lake", pool)
     assert [(part.path, part.rows) for part in version.parts] == [("00000.tar", 3), ("copy.tar", 3)]
-    assert len({part.part for part in version.parts}) == 1
+    assert len({part.part for part in version.parts}) == 2
     assert version.summary["ingest"]["quarantined"] == {samples.DUPLICATE_UID: 3}
 
 

@@ -26,6 +26,7 @@ DASK = {
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
 }
 CONNECT = "20s"  # that a scheduler may take to answer
+WORKERS = 60  # seconds until it has its first worker
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -103,7 +104,18 @@ class Runtime:
                     f"no Dask scheduler answered at {self.address} ({problem}); start one with `dask scheduler`, or "
                     "leave --dask out to use this machine"
                 ) from problem
+            self._expect_workers()
         return self._client
+
+    def _expect_workers(self) -> None:
+        """SluiceError where the scheduler has no worker: it would wait for one for ever."""
+        try:
+            self._client.wait_for_workers(1, timeout=WORKERS)
+        except TimeoutError:
+            raise SluiceError(
+                f"the Dask scheduler at {self.address} has had no worker for {WORKERS} s; start some with "
+                "`dask worker`, or leave --dask out to use this machine"
+            ) from None
 
     def _local_cluster(self) -> Any:
         from distributed import LocalCluster

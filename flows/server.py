@@ -33,6 +33,10 @@ def embedded(meanwhile: Callable[[], None] = lambda: None) -> Iterator[None]:
 
     It takes some four seconds to start, in which `meanwhile` is called, and what a run needs is imported.
     """
+    if os.environ.get("PREFECT_API_URL"):  # a profile may name one too, which only Prefect can tell
+        meanwhile()
+        yield
+        return
     port = _free_port()
     with tempfile.TemporaryFile() as log:
         process = _start(port, log)

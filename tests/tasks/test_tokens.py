@@ -28,6 +28,7 @@ CAPTIONS = st.one_of(st.text(), st.text("aB1 '’-é\u0301漢สู", max_size=3
         ("한국 여성 Ёлка", ["한국", "여성", "ёлка"]),
         ("", []),
         ("…!? 🙂", []),
+        ("Maʼohi donʼt", ["ma'ohi", "don't"]),
     ],
 )
 def test_a_caption_becomes_its_words(caption: str, expected: list[str]) -> None:
@@ -40,7 +41,7 @@ def test_tokens_are_made_of_tokens(caption: str) -> None:
     assert tokenise(" ".join(found)) == found
 
 
-@given(st.text(st.characters(max_codepoint=0x2FF)))
+@given(st.text(st.characters(max_codepoint=0x2FF, exclude_characters="ʼ")))
 @example("ªº²³¼ß_'_Ÿ’s")
 def test_the_short_pattern_finds_the_words_of_the_full_one(text: str) -> None:
     assert tokens._SHORT.findall(text) == tokens._WORD.findall(text)

@@ -1,4 +1,4 @@
-"""For all tests: no telemetry, and no deadline for Hypothesis, since machines are shared."""
+"""For all tests: no telemetry; Hypothesis without deadlines, since machines are shared, and the same examples in CI."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 
 from hypothesis import settings
 
-settings.register_profile("sluice", deadline=None)
+settings.register_profile("sluice", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("sluice")

@@ -66,6 +66,7 @@ def curate(
 def _curate(
     pool: str, lake: Path, name: str | None, config: Path | None, dask: str | None, workers: int | None
 ) -> dict[str, Any]:
+    from flows.interrupts import insistent
     from flows.server import embedded
 
     def check() -> None:
@@ -82,7 +83,7 @@ def _curate(
             raise UsageError(f"--workers: at least 1 was expected, {workers} was found")
 
     try:
-        with embedded(check):
+        with insistent(), embedded(check):
             from flows.curate import curate as flow
 
             outcome: dict[str, Any] = flow(pool, str(lake), name, str(config) if config else None, dask, workers)

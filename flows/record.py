@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from flows.interrupts import heard
 from tasks.files import write_json
 from tasks.lake import Lake
 from tasks.lock import now
@@ -43,6 +44,7 @@ def recorded(record: Record, lake: Lake) -> Iterator[Record]:
     try:
         yield record
     except BaseException as problem:
+        heard()
         record.status = "failed" if isinstance(problem, Exception) else "interrupted"
         record.error = f"{type(problem).__name__}: {problem}"
         raise

@@ -6,6 +6,7 @@ The only file that knows clusters. Stages get `map_parts` and know no more.
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -20,7 +21,12 @@ DASK = {
     "logging.distributed": "error",
     "distributed.scheduler.allowed-failures": 3,  # workers that one part may kill
     "distributed.scheduler.no-workers-timeout": "60s",  # else a cluster without workers waits for ever
-    "distributed.worker.profile.enabled": False,  # it looks into the workers' threads a hundred times a second
+    # What looks at the processes many times a second takes the workers' time: four seconds of a minute and a half.
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.tick.limit": "30s",  # that an event loop may be late before it is said
+    "distributed.admin.system-monitor.interval": "5s",
+    "distributed.worker.memory.monitor-interval": "1s",
     # Dask makes workers give memory back at once. A forward pass asks for the same large blocks again and again, and
     # then pays for fresh pages each time: up to twice the time of a stage.
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
@@ -56,9 +62,14 @@ class Runtime:
         threading.Thread(target=self._close).start()
 
     def _close(self) -> None:
-        for closable in (self._client, self._cluster):
-            if closable is not None:
-                closable.close()
+        if self._client is not None:
+            self._client.close()
+        if self._cluster is not None:
+            for nanny in self._cluster.workers.values():  # they hold nothing that is not in the lake
+                nanny.auto_restart = False
+                if nanny.pid is not None:
+                    os.kill(nanny.pid, signal.SIGKILL)
+            self._cluster.close()
 
     def map_parts(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
         """The function's results in the items' order. SluiceError where a part killed its workers again and again."""

@@ -9,16 +9,16 @@ from typing import Annotated, Any
 
 import typer
 
+from flows import label_commands
+from flows.options import HERE, JsonOption, LakeOption, PoolOption, tell
+from flows.options import show as render
 from tasks.errors import Interrupted, SluiceError, UsageError
 from tasks.lake import Lake, Version, find_pool
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+app.add_typer(label_commands.app, name="label")
 
-LakeOption = Annotated[Path, typer.Option("--lake", help="The folder of all pools.")]
-PoolOption = Annotated[str | None, typer.Option("--pool", help="The pool's name, where the lake holds several.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 VersionArgument = Annotated[str, typer.Argument(metavar="V", help="A version's number, or latest.")]
-HERE = Path("lake")
 
 
 @app.command()
@@ -33,7 +33,7 @@ def demo(
     """
     from infra.demo.font import find_font
 
-    say("Drawing the emoji pool …")
+    tell("Drawing the emoji pool …")
     font = find_font()
     from infra.demo.draw import CONFIG, draw_pool
 
@@ -95,7 +95,7 @@ def _curate(
 def _print_report(lake: Lake, version: str) -> None:
     from tasks.screen import screen
 
-    _print(screen(lake.version(version)))
+    render(screen(lake.version(version)))
 
 
 @app.command()
@@ -121,7 +121,7 @@ def versions(lake: LakeOption = HERE, pool: PoolOption = None, as_json: JsonOpti
         table.add_row(
             number, row["stage"], parent, *counts, row["digest"][:8], row["created_at"][:16].replace("T", " ")
         )
-    _print(table)
+    render(table)
 
 
 @app.command()
@@ -200,7 +200,7 @@ def audit(
     if as_json:
         print(json.dumps(words.to_pylist(), ensure_ascii=False))
     else:
-        _print(audit_table(words, rows))
+        render(audit_table(words, rows))
 
 
 def _audit(version: Version) -> Path:
@@ -227,20 +227,23 @@ def export(
     formats = {"parquet": exports.export_parquet, "webdataset": exports.export_webdataset}
     if form not in formats:
         raise UsageError(f"--format: {' or '.join(formats)} was expected, not {form!r}")
-    say(f"wrote {formats[form](found, out)}")
+    tell(f"wrote {formats[form](found, out)}")
 
 
-def _print(renderable: Any) -> None:
-    from rich.console import Console
+@app.command()
+def dashboard(
+    lake: LakeOption = HERE,
+    pool: PoolOption = None,
+    port: Annotated[int, typer.Option(help="On this machine's loopback address.")] = 8501,
+) -> None:
+    """Open the dashboard, for now its labelling page, on this machine only.
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=120)  # a file or a pipe has no width to fit into
-    console.print(renderable)
+    Example: sluice dashboard --port 8501
+    """
+    from flows.dashboard import serve
 
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr)
+    tell(f"the dashboard: http://127.0.0.1:{port} (Ctrl-C ends it)")
+    serve(lake, pool, port)
 
 
 def main() -> None:
@@ -248,7 +251,7 @@ def main() -> None:
     try:
         app()
     except SluiceError as problem:
-        say(f"sluice: {problem}")
+        tell(f"sluice: {problem}")
         sys.exit(problem.exit_status)
 
 

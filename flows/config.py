@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks import audit, dedup, embed, filter, gates, ingest, publish, reweight
+from tasks.category_spec import with_specification
 from tasks.errors import ConfigError
 
 
@@ -47,6 +48,7 @@ def parse_config(values: dict[str, Any], folder: Path, where: str) -> CurateConf
     """The configuration of plain values; relative paths in it are relative to `folder`."""
     from pydantic import TypeAdapter, ValidationError
 
+    values = _specified(values, folder)
     _check_keys(values, CurateConfig, where, ())
     try:
         text = json.dumps(_absolute(values, folder), default=str)  # strict, but arrays are tuples, as JSON allows
@@ -57,6 +59,21 @@ def parse_config(values: dict[str, Any], folder: Path, where: str) -> CurateConf
             raise first["ctx"]["error"] from None
         name = ".".join(str(item) for item in first["loc"])
         raise ConfigError(f"{where}: {name}: {first['msg']}, {first['input']!r} was found") from None
+
+
+def _specified(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The values with what the categories' specifications say."""
+    if not _categories(values):
+        return values
+    found = [with_specification(item, folder.absolute()) for item in _categories(values)]
+    return {**values, "filter": {**values["filter"], "category": found}}
+
+
+def _categories(values: dict[str, Any]) -> list[dict[str, Any]]:
+    """The categories' tables; none where what stands there is not a list of tables, which is refused later."""
+    filters = values.get("filter")
+    found = filters.get("category") if isinstance(filters, dict) else None
+    return found if isinstance(found, list) and all(isinstance(item, dict) for item in found) else []
 
 
 def _check_keys(values: Any, kind: Any, where: str, path: tuple[str, ...]) -> None:
@@ -87,12 +104,11 @@ def _inner(kind: Any, name: str) -> Any:
 def _absolute(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Relative paths made absolute: labels always, model and weights where such a file exists."""
     out = {name: dict(value) if isinstance(value, dict) else value for name, value in values.items()}
-    categories = out.get("filter", {}).get("category")
-    if isinstance(categories, list):
-        out["filter"]["category"] = [
-            {**item, "labels": str(folder.absolute() / item["labels"])} if isinstance(item.get("labels"), str) else item
-            for item in categories
-        ]
+    blocklist = out.get("filter", {}).get("blocklist", {}) if isinstance(out.get("filter"), dict) else {}
+    named = [(item, "labels") for item in _categories(out)] + [(out.get("filter", {}), "overrides")]
+    for item, name in [*named, (blocklist, "sha256")]:
+        if isinstance(item, dict) and isinstance(item.get(name), str) and item[name]:
+            item[name] = str(folder.absolute() / item[name])
     for stage, name in FILES:
         value = out.get(stage, {}).get(name)
         if isinstance(value, str) and value and (folder / value).exists():

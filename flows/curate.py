@@ -19,9 +19,11 @@ from flows.texts import failure, stage_line, stage_markdown
 from tasks import embed, gates, lineage
 from tasks.errors import GateFailed, LakeError, PoolError, UsageError
 from tasks.files import digests
+from tasks.given import log_path
 from tasks.lake import Lake, Version, digest_of, open_lake
 from tasks.lock import hold, now
 from tasks.pools import Shard, list_shards, shard_digest
+from tasks.rounds import latest_round
 
 
 @flow(name="curate", log_prints=False)
@@ -200,9 +202,13 @@ def inputs_key(lake: Lake, work: Work) -> str:
     """Digest of all that a run depends on: shards, configuration, labels, weights, the stages' revisions."""
     config = dataclasses.asdict(work.config)
     config["embed"] = embed.settings(work.config.embed)
-    labels = []
+    labels: list[Any] = []
     for category in config["filter"]["category"]:
-        path = Path(category.pop("labels"))
-        labels.append(lake.digest(path) if path.is_file() else None)
+        files = (Path(category.pop("labels")), log_path(lake, category["name"]))
+        labels.append([lake.digest(path) if path.is_file() else None for path in files])
+        newest = latest_round(lake, category["name"])
+        labels.append(newest.number if newest is not None else None)
+    for path in (config["filter"].pop("overrides"), config["filter"]["blocklist"].pop("sha256")):
+        labels.append(lake.digest(Path(path)) if path and Path(path).is_file() else None)
     weights = embed.embedder(lake, work.config.embed, "")[0]
     return lake.key(REVISIONS, config, labels, weights, [[shard.path, digest] for shard, digest in work.shards])

@@ -1,4 +1,4 @@
-"""Ctrl-C that is not lost: a library may swallow it (while it is imported, or in a callback that ignores exceptions)."""
+"""Ctrl-C that is not lost: a library that is being imported, or a callback, may swallow it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _waiting: list[threading.Timer] = []
 
 @contextmanager
 def insistent() -> Iterator[None]:
-    """Raise KeyboardInterrupt at Ctrl-C, again and again until `heard` is called or the block ends. Main thread only."""
+    """Raise KeyboardInterrupt at Ctrl-C, again until `heard` is called or the block ends. Main thread only."""
     before = signal.signal(signal.SIGINT, _pressed)
     try:
         yield

@@ -7,10 +7,8 @@ model was chosen) are read again here. A pool that comes with clip-retrieval emb
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Mapping
 from functools import partial
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +19,13 @@ from PIL import Image
 
 from tasks import samples
 from tasks.ahead import in_order
-from tasks.encoder import SHIPPED, SHIPPED_NOTE, EncoderSpec, encoder, spec_of
-from tasks.errors import ConfigError, EncoderError, LakeError, PoolError
-from tasks.files import read_table, write_array
+from tasks.encoder import CROPS, SHIPPED, SHIPPED_NOTE, EncoderSpec, encoder, spec_of
+from tasks.errors import ConfigError, EncoderError, LakeError
+from tasks.files import write_array
 from tasks.images import decode
 from tasks.lake import Lake, MapParts, Part, Version
-from tasks.pools import Raw, Shard, bytes_of, read_shard
+from tasks.pools import Shard, bytes_of
+from tasks.reread import Pair, checked, pairs
 
 REVISION = 1
 
@@ -36,15 +35,20 @@ class Config:
     model: str = SHIPPED  # open_clip's name, or a model configuration's .json
     pretrained: str | None = None  # hub tag or weights file; None only for the shipped encoder
     sha256: str | None = None  # what the weights file must be
-    batch: int = 64  # images a forward pass; fixed, since it moves the last bits
+    batch: int = 64  # images a forward pass, each with its crops; fixed, since it moves the last bits
     threads: int = 1  # of one worker's forward pass
     embeddings: str | None = None  # a clip-retrieval folder (img_emb/, metadata/) to use instead of a model
+    crops: int = 1  # 1: the model's own centre crop; 3: the mean over both ends and the middle of the longer side
 
     def __post_init__(self) -> None:
         if self.batch < 1 or self.threads < 1:
             raise ConfigError(
                 f"embed.batch and embed.threads: at least 1 was expected, {self.batch}, {self.threads} found"
             )
+        if self.crops not in (1, CROPS):
+            raise ConfigError(f"embed.crops: 1 or {CROPS} was expected, {self.crops!r} was found")
+        if self.crops != 1 and self.embeddings is not None:
+            raise ConfigError("embed.crops: embeddings that come with the pool are taken as they are; leave crops at 1")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,24 +58,28 @@ class Embedder:
     spec: EncoderSpec
     batch: int
     folder: str  # columns/embedding-<key>
+    crops: int = 1
 
     def __call__(self, part: str) -> PartEmbedder | None:
         path = Path(self.folder) / f"{part}.npy"
-        return None if path.exists() else PartEmbedder(self.spec, self.batch, path)
+        return None if path.exists() else PartEmbedder(self.spec, self.batch, path, self.crops)
 
 
 class PartEmbedder:
     """Collects one part's images in batches; the forward pass runs while other threads decode."""
 
-    def __init__(self, spec: EncoderSpec, batch: int, path: Path) -> None:
-        self.encoder, self.batch, self.path = encoder(spec), batch, path
+    def __init__(self, spec: EncoderSpec, batch: int, path: Path, crops: int = 1) -> None:
+        self.encoder, self.batch, self.path, self.crops = encoder(spec), batch, path, crops
         self.rows = 0
         self.waiting: list[tuple[int, Any]] = []
         self.done: list[tuple[list[int], np.ndarray]] = []
 
     def prepare(self, image: Image.Image) -> Any:
-        """The model's own resize, crop and normalisation: (3, h, w). Called by the decoding threads."""
-        return self.encoder.prepare(image)
+        """The model's own resize, crop and normalisation: (3, h, w), of several crops (crops, 3, h, w).
+
+        Called by the decoding threads.
+        """
+        return self.encoder.prepare(image) if self.crops == 1 else self.encoder.prepare_crops(image)
 
     def put(self, prepared: Any | None) -> None:
         if prepared is not None:
@@ -83,7 +91,8 @@ class PartEmbedder:
     def _forward(self) -> None:
         if self.waiting:
             rows, tensors = zip(*self.waiting, strict=True)
-            self.done.append((list(rows), self.encoder.encode(list(tensors))))
+            encode = self.encoder.encode if self.crops == 1 else self.encoder.encode_crops
+            self.done.append((list(rows), encode(list(tensors))))
             self.waiting = []
 
     def finish(self) -> None:
@@ -106,8 +115,9 @@ def embedder(lake: Lake, config: Config, samples_revision: str) -> tuple[str, Em
     spec = spec_of(config.model, config.pretrained, config.threads, lake.digest)
     if config.sha256 is not None and spec.digest != config.sha256.lower():
         raise EncoderError(f"embed.sha256: weights of digest {config.sha256} were expected, {spec.digest} was found")
-    key = lake.key("embedding", REVISION, spec.identity, config.batch, config.threads, samples_revision)
-    return key, Embedder(spec, config.batch, str(lake.column_path("embedding", key, "x").parent))
+    crops = [] if config.crops == 1 else [config.crops]  # lakes from before there were crops keep their embeddings
+    key = lake.key("embedding", REVISION, spec.identity, config.batch, config.threads, samples_revision, *crops)
+    return key, Embedder(spec, config.batch, str(lake.column_path("embedding", key, "x").parent), config.crops)
 
 
 def embed_part(item: tuple[Shard, str, str], sink: Embedder, limits: Mapping[str, Any], decoders: int) -> None:
@@ -120,30 +130,17 @@ def embed_part(item: tuple[Shard, str, str], sink: Embedder, limits: Mapping[str
     writer = sink(part)
     if writer is None:
         return
-    facts = read_table(Path(path), ["status", "sha256"]).to_pylist()
-    raws = (raw for raw in read_shard(shard, limits["max_bytes"]) if isinstance(raw, Raw))
 
-    def work(pair: tuple[Raw | None, dict[str, Any] | None]) -> Any | None:
-        raw = _same(shard, *pair)
-        if raw is None:
+    def work(pair: Pair) -> Any | None:
+        raw, row = checked(shard, pair)
+        if row["status"] != samples.OK:
             return None
         return writer.prepare(decode(raw.image or b"", limits["max_pixels"], tuple(limits["formats"])))
 
-    for prepared in in_order(work, zip_longest(raws, facts), decoders, lambda pair: bytes_of(pair[0])):
+    items = pairs(shard, Path(path), limits["max_bytes"])
+    for prepared in in_order(work, items, decoders, lambda pair: bytes_of(pair[0])):
         writer.put(prepared)
     writer.finish()
-
-
-def _same(shard: Shard, raw: Raw | None, fact: dict[str, Any] | None) -> Raw | None:
-    """A usable sample as ingest read it, None for one that is not usable. PoolError where the shard has changed."""
-    sha256 = None if raw is None or raw.image is None else hashlib.sha256(raw.image).hexdigest()
-    if raw is None or fact is None or fact["sha256"] != sha256:
-        place = "its end" if raw is None else f"sample {raw.key}"
-        raise PoolError(
-            f"{shard.path}: the shard changed while it was worked on: at {place} it is not what ingest read; "
-            "run `sluice curate` again when nothing writes to the pool"
-        )
-    return raw if fact["status"] == samples.OK else None
 
 
 def run(

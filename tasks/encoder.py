@@ -26,6 +26,7 @@ SHIPPED_NOTE: Final = (
     "for trying Sluice out, not for curating photographs"
 )
 WEIGHTS: Final = (".safetensors", ".pt", ".pth", ".bin")
+CROPS: Final = 3  # of an image that is embedded whole: one end, the middle, the other end
 LONGEST: Final = 16  # long side / short side that is resized; beyond it the ends are cut off first
 
 
@@ -120,6 +121,30 @@ class Encoder:
 
     def encode(self, tensors: list[torch.Tensor]) -> np.ndarray:
         """Prepared images [(3, h, w)] → (n, d) float16 of unit norm."""
+        return self._features(tensors).cpu().numpy().astype(np.float16)
+
+    def prepare_crops(self, image: Image.Image) -> torch.Tensor:
+        """The image's squares, each prepared: (1 to CROPS, 3, h, w) float32."""
+        import torch
+
+        return torch.stack([self.transform(square) for square in squares(image)])
+
+    def encode_crops(self, tensors: list[torch.Tensor]) -> np.ndarray:
+        """Prepared squares of n images [(1 to CROPS, 3, h, w)] → (n, d) float16 of unit norm.
+
+        The mean over an image's squares of their features of unit norm, scaled to unit norm: what lies at the ends of
+        a long image counts as well. GLIDE, arXiv 2112.10741, appendix F.
+        """
+        import torch
+
+        features = self._features([square for image in tensors for square in image])
+        parts = torch.split(features, [len(image) for image in tensors])
+        means = torch.stack([part.mean(dim=0) for part in parts])
+        unit = torch.nn.functional.normalize(means, dim=-1)
+        return unit.cpu().numpy().astype(np.float16)
+
+    def _features(self, tensors: list[torch.Tensor]) -> torch.Tensor:
+        """Prepared images [(3, h, w)] → (n, d) float32 of unit norm."""
         import torch
 
         batch = torch.stack(tensors).to(self.device)  # (n, 3, h, w)
@@ -127,8 +152,15 @@ class Encoder:
             batch = batch.to(torch.bfloat16)
         with torch.inference_mode():
             features = self.model.encode_image(batch).float()
-            features = torch.nn.functional.normalize(features, dim=-1)
-        return features.cpu().numpy().astype(np.float16)
+            return torch.nn.functional.normalize(features, dim=-1)
+
+
+def squares(image: Image.Image) -> list[Image.Image]:
+    """CROPS squares as large as the image is narrow: at both ends and in the middle; one where it is square."""
+    width, height = image.size
+    side, rest = min(width, height), abs(width - height)
+    corners = [(start, 0) if width > height else (0, start) for start in sorted({0, rest // 2, rest})]
+    return [image.crop((left, top, left + side, top + side)) for left, top in corners]
 
 
 def _without_ends(image: Image.Image) -> Image.Image:

@@ -8,9 +8,8 @@ section 1.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -18,11 +17,18 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tasks import certify, removal, scoring
-from tasks.errors import ConfigError, LabelsError
+from tasks import blocklist, certificate_files, overrides, removal, scoring
+from tasks.blocklist import Blocklist, Hashes
+from tasks.category_spec import Category
+from tasks.errors import ConfigError
 from tasks.files import write_table
-from tasks.labels import Labels, read_labels
-from tasks.samples import FILTERED, KEPT
+from tasks.filtered_neighbors import near_filtered
+from tasks.filtered_neighbors import reason as near_reason
+from tasks.given import Given, given
+from tasks.judging import Pool, check_classes, judge, match, read_pool
+from tasks.overrides import Overrides
+from tasks.perceptual import read_flags
+from tasks.samples import FILTERED
 
 if TYPE_CHECKING:
     from tasks.lake import MapParts, Version
@@ -32,28 +38,12 @@ NAMED: Final = 5  # contradicting uids in the summary
 
 
 @dataclass(frozen=True)
-class Category:
-    name: str  # [a-z0-9_-]+
-    labels: str  # path of a CSV file: uid, category, label; its content counts, not where it lies
-    recall: float = 0.99  # wanted share of the labelled positives that the threshold reaches, in (0, 1]
-    confidence: float = 0.95  # of the bound, in (0, 1)
-
-    def __post_init__(self) -> None:
-        where = f"filter.category {self.name!r}"
-        if not re.fullmatch(r"[a-z0-9_-]+", self.name):
-            raise ConfigError(f"{where}: a name of a to z, 0 to 9, _ and - was expected")
-        if not self.labels:
-            raise ConfigError(f"{where}: labels: the path of a labels file was expected, nothing was found")
-        if not 0 < self.recall <= 1:
-            raise ConfigError(f"{where}: recall: above 0 and at most 1 was expected, {self.recall!r} was found")
-        if not 0 < self.confidence < 1:
-            raise ConfigError(f"{where}: confidence: between 0 and 1 was expected, {self.confidence!r} was found")
-
-
-@dataclass(frozen=True)
 class Config:
-    category: tuple[Category, ...] = ()  # none: everything is kept
+    category: tuple[Category, ...] = ()  # none: everything is kept, but for what follows
     folds: int = 5  # of the cross-validation; fewer where a class has fewer images
+    overrides: str = ""  # path of a CSV file: uid, action (keep or drop), author, reason
+    blocklist: Blocklist = field(default_factory=Blocklist)
+    near_duplicates: float | None = None  # cosine from which a near-duplicate of what is filtered is filtered too
 
     def __post_init__(self) -> None:
         names = [category.name for category in self.category]
@@ -62,101 +52,111 @@ class Config:
             raise ConfigError(f"filter.category: each name once was expected, {repeated[0]!r} was found again")
         if not 2 <= self.folds <= 20:
             raise ConfigError(f"filter.folds: 2 to 20 were expected, {self.folds!r} was found")
+        if self.near_duplicates is not None and not 0.5 <= self.near_duplicates <= 1:
+            raise ConfigError(
+                f"filter.near_duplicates: a cosine of 0.5 to 1 was expected, {self.near_duplicates} found"
+            )
 
 
-class Pool(NamedTuple):
-    """The version's samples, row by row."""
+class Beside(NamedTuple):
+    """What stands beside the classifiers."""
 
-    table: pa.Table  # uid, sha256
-    usable: NDArray[np.bool_]
+    overrides: Overrides
+    hashes: Hashes | None
 
 
 def run(version: Version, config: Config, map_parts: MapParts) -> Version:
-    """The version with what belongs to a category filtered; artifacts `model.<category>` and `curve.<category>`.
+    """The version with what belongs to a category filtered, and what people and lists say beside that.
 
-    Raises LabelsError where a category's labels cannot be read, or are all of one class.
+    Artifacts `model.`, `labels.`, `curve.` and `certificate.<category>`. Raises LabelsError where a category's labels
+    cannot be read, or are all of one class; ConfigError where a file of overrides or hashes cannot be read.
     """
+    beside = read_beside(config)
     pool = read_pool(version)
+    draft, labels, labelled = score(version, config, pool, map_parts)
+    draft = draft.derive(
+        "filter",
+        columns=blocklist.match(version, config.blocklist, beside.hashes, map_parts),
+        config=settings(config, labels, beside),
+    )
     categories = sorted(config.category, key=lambda category: category.name)
-    labels = {category.name: read_labels(Path(category.labels), category.name) for category in categories}
-    labelled = {category.name: match(pool, labels[category.name], category) for category in categories}
-    models = {name: scoring.model(version, name, found, config.folds) for name, found in labelled.items()}
-    columns = scoring.score_missing(version, models, map_parts)
+    judged = [judge(draft, one, *labelled[one.name]) for one in categories]
+    keys = [[one.name, draft.columns[f"score.{one.name}"], one.threshold] for one in judged]
+    held = [draft.artifacts[f"labels.{one.name}"] for one in judged]
+    lists = [beside.overrides.digest, draft.columns.get(blocklist.GROUP), config.near_duplicates]
+    key = version.lake.key("filter", REVISION, version.columns["decision"], keys, held, lists)
+    rows = overrides.Rows(pool.table["uid"].to_pylist(), pool.usable, own_matches(draft))
+    said = said_by(judged, pool.usable)
+    decided, near = decide(draft, config, beside, (rows, judged, said))
+    draft.write_decision(decision_of(version.table("decision"), decided), key)
+    draft = draft.derive("filter", columns={"decision": key}, artifacts=written(draft, categories, judged, pool))
+    facts = {one.name: category_facts(draft, labels[one.name], labelled[one.name], one, pool) for one in judged}
+    summary = removal.summary(judged, facts, pool.usable)
+    summary["removed"] = int(decided.filtered.sum())
+    summary["share"] = round(summary["removed"] / max(int(pool.usable.sum()), 1), 6)
+    summary["overrides"] = overrides.facts(beside.overrides, rows, said)
+    summary["blocklist"] = blocklist.facts(draft)
+    summary["near_duplicates"] = near
+    return draft.derive("filter", summary=summary)
+
+
+def read_beside(config: Config) -> Beside:
+    hashes = blocklist.read_hashes(Path(config.blocklist.sha256)) if config.blocklist.sha256 else None
+    return Beside(overrides.read_overrides(Path(config.overrides)) if config.overrides else Overrides({}), hashes)
+
+
+def score(
+    version: Version, config: Config, pool: Pool, map_parts: MapParts
+) -> tuple[Version, dict[str, Given], dict[str, tuple[scoring.Labelled, scoring.Labelled]]]:
+    """A draft with each category's model and scores; what people said; labelled samples: all, and those to train."""
+    labels = {category.name: given(version.lake, category) for category in config.category}
+    labelled = {name: (match(pool, found.labels), match(pool, found.training)) for name, found in labels.items()}
+    for category in config.category:
+        check_classes(labelled[category.name][1], category, len(labels[category.name].training))
+    models = {name: scoring.model(version, name, found[1], config.folds) for name, found in labelled.items()}
+    kept = {f"labels.{name}": write_labels(version, name, found) for name, found in labels.items()}
     draft = version.derive(
         "filter",
-        columns=columns,
-        artifacts={f"model.{name}": key for name, key in models.items()},
-        config=settings(config, labels),
+        columns=scoring.score_missing(version, models, map_parts),
+        artifacts={f"model.{name}": key for name, key in models.items()} | kept,
     )
-    judged = [judge(draft, category, labelled[category.name]) for category in categories]
-    curves = {f"curve.{one.name}": write_curve(draft, one, pool) for one in judged}
-    keys = [[one.name, columns[f"score.{one.name}"], one.threshold] for one in judged]
-    key = version.lake.key("filter", REVISION, version.columns["decision"], keys)
-    draft.write_decision(decide(version.table("decision"), judged, pool.usable), key)
-    facts = {
-        one.name: {
-            **label_facts(pool, labels[one.name], labelled[one.name]),
-            **scoring.read_facts(draft.artifact(f"model.{one.name}")),
-            **removal.facts(one, pool.usable),
-        }
-        for one in judged
-    }
-    summary = removal.summary(judged, facts, pool.usable)
-    return draft.derive("filter", columns={"decision": key}, artifacts=curves, summary=summary)
+    return draft, labels, labelled
 
 
-def settings(config: Config, given: Mapping[str, Labels]) -> dict[str, Any]:
-    """The configuration with each labels file's content in place of its path."""
+def settings(config: Config, labels: Mapping[str, Given], beside: Beside) -> dict[str, Any]:
+    """The configuration with the content of its files, by digest, in place of their paths."""
     categories = [
-        {**asdict(category), "labels": scoring.digest_of(given[category.name].by_uid)} for category in config.category
+        {**asdict(category), "labels": scoring.digest_of(labels[category.name].labels)} for category in config.category
     ]
-    return {"category": sorted(categories, key=lambda category: str(category["name"])), "folds": config.folds}
+    return {
+        "category": sorted(categories, key=lambda category: str(category["name"])),
+        "folds": config.folds,
+        "overrides": beside.overrides.digest if config.overrides else "",
+        "blocklist": blocklist.settings(config.blocklist, beside.hashes),
+        "near_duplicates": config.near_duplicates,
+    }
 
 
-def read_pool(version: Version) -> Pool:
-    usable = np.asarray(version.table("decision", ["verdict"])["verdict"]) == KEPT
-    return Pool(version.table("samples", ["uid", "sha256"]), usable)
+def write_labels(version: Version, name: str, labels: Given) -> str:
+    """The key of artifact `labels.<category>`: what the version was decided with, and which of it trained."""
+    kind, digests = f"labels.{name}", [scoring.digest_of(labels.labels), scoring.digest_of(labels.training)]
+    key = version.lake.key("labels", REVISION, name, digests)
+    if not version.lake.has_artifact(kind, key):
+        uids = list(labels.labels)
+        label = pa.array([int(labels.labels[uid]) for uid in uids], pa.int8())
+        table = pa.table({"uid": pa.array(uids, pa.string()), "label": label})
+        trained = pa.array([uid in labels.training for uid in uids], pa.bool_())
+        with version.lake.new_artifact(kind, key) as folder:
+            write_table(folder / "labels.parquet", table.append_column("trained", trained))
+    return key
 
 
-def match(pool: Pool, labels: Labels, category: Category) -> scoring.Labelled:
-    """The labelled usable samples in order of uid. LabelsError where they are not of both classes."""
-    uids, digests = pool.table["uid"].to_pylist(), pool.table["sha256"].to_pylist()
-    rows = {uids[row]: row for row in np.flatnonzero(pool.usable) if uids[row] in labels.by_uid}
-    found = sorted(rows)
-    label = np.array([labels.by_uid[uid] for uid in found], dtype=np.bool_)
-    row = np.array([rows[uid] for uid in found], dtype=np.int64)
-    labelled = scoring.Labelled(row, found, [digests[i] or uids[i] for i in row], label)
-    positives, negatives = int(label.sum()), int((~label).sum())
-    if not positives or not negatives:
-        lacking = "1 (belongs to the category)" if not positives else "0 (does not)"
-        raise LabelsError(
-            f"{category.labels}: category {category.name!r}: at least one positive and one negative among the pool's "
-            f"usable samples were expected, found: {positives} positive, {negatives} negative, and "
-            f"{len(labels.by_uid) - len(found)} labels of samples that are not in the pool or not usable; add rows "
-            f"with label {lacking} for uids of this pool"
-        )
-    return labelled
-
-
-def judge(version: Version, category: Category, labelled: scoring.Labelled) -> removal.Judged:
-    """The category's threshold, chosen on the out-of-fold scores of its positive images, and all samples' scores."""
-    folder = version.artifact(f"model.{category.name}")
-    positives = one_a_unit(labelled, scoring.read_out_of_fold(folder))
-    threshold, recall = certify.choose_threshold(positives, category.recall, category.confidence)
-    if scoring.read_facts(folder)["folds"] == 1:  # nothing was held out: these scores say nothing about recall
-        positives, recall = positives[:0], certify.estimate(0, 0, category.confidence)
-    scores = version.table(f"score.{category.name}")["score"].to_numpy().astype(np.float32)
-    positive, negative = np.zeros((2, len(scores)), np.bool_)
-    positive[labelled.row], negative[labelled.row] = labelled.label, ~labelled.label
-    return removal.Judged(category.name, category.confidence, threshold, recall, positives, scores, positive, negative)
-
-
-def one_a_unit(labelled: scoring.Labelled, scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The lowest score of each positive image: its copies say nothing new about recall."""
-    lowest: dict[str, float] = {}
-    for i in np.flatnonzero(labelled.label):
-        lowest[labelled.unit[i]] = min(lowest.get(labelled.unit[i], np.inf), float(scores[i]))
-    return np.array(list(lowest.values()), dtype=np.float32)
+def written(draft: Version, categories: list[Category], judged: list[removal.Judged], pool: Pool) -> dict[str, str]:
+    """Each category's curve and certificate: artifact → key."""
+    found = {f"curve.{one.name}": write_curve(draft, one, pool) for one in judged}
+    for category, one in zip(categories, judged, strict=True):
+        found |= certificate_files.write(draft, category, one.threshold)
+    return found
 
 
 def write_curve(version: Version, judged: removal.Judged, pool: Pool) -> str:
@@ -170,29 +170,85 @@ def write_curve(version: Version, judged: removal.Judged, pool: Pool) -> str:
     return key
 
 
-def label_facts(pool: Pool, labels: Labels, labelled: scoring.Labelled) -> dict[str, Any]:
-    """What became of a labels file's rows; labels that were not used are counted, not refused."""
+def label_facts(pool: Pool, labels: Given, labelled: scoring.Labelled) -> dict[str, Any]:
+    """What became of what people said; labels that were not used are counted, not refused."""
     known = set(pool.table["uid"].to_pylist())
-    unknown = sum(uid not in known for uid in labels.by_uid)
+    unknown = sum(uid not in known for uid in labels.labels)
     return {
         "unknown_uids": unknown,  # not in the pool
-        "unusable_uids": len(labels.by_uid) - unknown - len(labelled.uid),  # quarantined
+        "unusable_uids": len(labels.labels) - unknown - len(labelled.uid),  # quarantined
+        "unsure": labels.unsure,
+        "reserved": labels.reserved,  # drawn to certify, so not trained on
+        "damaged_lines": labels.damaged,  # of the log of labels
         "contradictions": len(labels.contradicting),  # the positive label stands
         "contradicting_uids": list(labels.contradicting[:NAMED]),
     }
 
 
-def decide(decision: pa.Table, judged: list[removal.Judged], usable: NDArray[np.bool_]) -> pa.Table:
-    """The whole version's decisions; `judged` is in alphabetical order. What is not usable stays as it is."""
-    reasons: dict[int, list[str]] = {}
+def category_facts(
+    draft: Version,
+    labels: Given,
+    labelled: tuple[scoring.Labelled, scoring.Labelled],
+    judged: removal.Judged,
+    pool: Pool,
+) -> dict[str, Any]:
+    """One category's figures."""
+    return {
+        **label_facts(pool, labels, labelled[0]),
+        **scoring.read_facts(draft.artifact(f"model.{judged.name}")),
+        **removal.facts(judged, pool.usable),
+        "certificate": certificate_files.read(draft, judged.name),
+    }
+
+
+def said_by(judged: list[removal.Judged], usable: NDArray[np.bool_]) -> overrides.Decided:
+    """What the categories say of each sample; `judged` is in alphabetical order."""
+    filtered, reason = np.zeros(len(usable), np.bool_), np.full(len(usable), None, dtype=object)
     for one in judged:
         for row in np.flatnonzero(one.removed & usable).tolist():
-            reasons.setdefault(row, []).append(f"{one.name}: {'labelled' if one.positive[row] else 'score'}")
-    rows = np.fromiter(reasons, np.int64, len(reasons))
-    why = np.array(["; ".join(parts) for parts in reasons.values()], dtype=object)
-    for name, values in {"verdict": FILTERED, "stage": "filter", "reason": why}.items():
+            why = f"{one.name}: {'labelled' if one.positive[row] else 'score'}"
+            reason[row] = f"{reason[row]}; {why}" if filtered[row] else why
+            filtered[row] = True
+    return overrides.Decided(filtered, reason)
+
+
+def decide(
+    draft: Version,
+    config: Config,
+    beside: Beside,
+    judgement: tuple[overrides.Rows, list[removal.Judged], overrides.Decided],
+) -> tuple[overrides.Decided, int]:
+    """What the filter removes: the categories, a person's list over them, then near-duplicates of all that.
+
+    And how many these last are.
+    """
+    rows, judged, said = judgement
+    decided = overrides.apply(beside.overrides, rows, said)
+    if config.near_duplicates is None:
+        return decided, 0
+    exempt = overrides.kept(beside.overrides, rows) | ~rows.usable
+    for one in judged:
+        exempt |= one.negative
+    near = near_filtered(draft.embeddings(), decided.filtered, exempt, config.near_duplicates)
+    filtered, reason = decided.filtered.copy(), decided.reason.copy()
+    filtered[near.row] = True
+    reason[near.row] = [near_reason(rows.uid[of]) for of in near.of.tolist()]
+    return overrides.Decided(filtered, reason), len(near.row)
+
+
+def own_matches(draft: Version) -> NDArray[np.bool_]:
+    """(rows,) what this version's blocklist matched."""
+    if blocklist.GROUP not in draft.columns:
+        return np.zeros(draft.rows, np.bool_)
+    return np.concatenate([read_flags(draft.column_path(blocklist.GROUP, part)) for part in draft.parts])
+
+
+def decision_of(decision: pa.Table, decided: overrides.Decided) -> pa.Table:
+    """The decisions with what is filtered; the rest stays as it is."""
+    rows = np.flatnonzero(decided.filtered)
+    for name, values in {"verdict": FILTERED, "stage": "filter", "reason": decided.reason[rows]}.items():
         column = np.asarray(decision[name].to_pylist(), dtype=object)
         column[rows] = values
-        place, field = decision.schema.get_field_index(name), decision.schema.field(name)
-        decision = decision.set_column(place, field, pa.array(column, field.type, from_pandas=True))
+        place, field_ = decision.schema.get_field_index(name), decision.schema.field(name)
+        decision = decision.set_column(place, field_, pa.array(column, field_.type, from_pandas=True))
     return decision

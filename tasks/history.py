@@ -173,10 +173,10 @@ def _threshold(version: Version, category: str) -> float | None:
 
 
 def _label(version: Version, category: str, uid: str) -> dict[str, str] | None:
-    """A person's label, as the category's model was given it."""
-    if f"model.{category}" not in version.artifacts:
+    """A person's label, as the version was decided with it."""
+    if f"labels.{category}" not in version.artifacts:
         return None
-    labels = read_table(version.artifact(f"model.{category}") / "labels.parquet", ["uid", "label"])
+    labels = read_table(version.artifact(f"labels.{category}") / "labels.parquet", ["uid", "label"])
     given = labels.filter(pc.equal(labels["uid"], uid))["label"].to_pylist()
     return {"label": "positive" if given[0] else "negative"} if given else None
 

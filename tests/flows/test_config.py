@@ -114,7 +114,6 @@ def test_what_is_no_table_is_refused_where_a_table_belongs(table: str, value: An
         ("[filter]\ncategory = 3\n", "filter.category", ""),
         ("[filter]\ncategory = [3]\n", "filter.category", ""),
         ('[[filter.category]]\nname = "a"\nlabels = 3\n', "filter.category.0.labels", "3"),
-        ('[[filter.category]]\nname = "a"\n', "filter.category.0.labels", ""),
         ('[filter.category]\nname = "a"\nlabels = "a.csv"\n', "filter.category", "'a.csv'"),
         ("[dedup]\nseed = 2026-01-01\n", "dedup.seed", "2026-01-01"),
     ],

@@ -1,15 +1,28 @@
+import dataclasses
 import hashlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tasks import embed, ingest, samples
-from tasks.encoder import encoder
+from tasks.encoder import encoder, squares
 from tasks.errors import ConfigError, EncoderError, PoolError
 from tasks.images import decode
 from tasks.lake import Lake, Version
-from tests.small_pool import digested, drawn, empty_version, members_of, serial, write_img2dataset, write_members
+from tests.small_pool import (
+    Sample,
+    digested,
+    drawn,
+    empty_version,
+    encoded,
+    members_of,
+    picture,
+    serial,
+    write_img2dataset,
+    write_members,
+)
 from tests.tiny_clip import write_model, write_weights
 
 
@@ -165,3 +178,78 @@ def test_an_embedding_that_is_no_number_quarantines_its_sample_alone(tmp_path: P
     assert found.table("decision")["reason"].to_pylist() == [None, samples.NO_EMBEDDING, samples.NO_EMBEDDING, None]
     assert found.summary["ingest"]["quarantined"] == {samples.NO_EMBEDDING: 2}
     assert version.table("decision")["reason"].to_pylist() == [None] * 4
+
+
+# --- crops
+
+
+def wide(count: int) -> list[Sample]:
+    """Images three times as wide as high, or as high as wide, of which every third is square."""
+    out = []
+    for n, (key, _, text) in enumerate(drawn(count)):
+        image = Image.new("RGB", [(96, 32), (32, 96), (32, 32)][n % 3], "white")
+        image.paste(picture(n), (0, 0))
+        image.paste(picture(n + 7), (image.width - 32, image.height - 32))
+        out.append((key, encoded(image), text))
+    return out
+
+
+def test_a_row_of_three_crops_is_the_mean_of_its_squares_scaled_to_unit_norm(
+    tmp_path: Path, config: embed.Config
+) -> None:
+    pool = write_img2dataset(tmp_path / "pool", wide(7))
+    version = run(tmp_path / "lake", pool, dataclasses.replace(config, crops=3))
+    _, sink = embed.embedder(version.lake, config, "")
+    assert sink is not None
+    alone = encoder(sink.spec)
+    expected = []
+    for _, image, _ in wide(7):
+        parts = [alone.encode([alone.prepare(part)])[0] for part in squares(decode(image, 10**6))]
+        mean = np.mean([part.astype(np.float64) for part in parts], axis=0)
+        expected.append(mean / np.linalg.norm(mean))
+    found = np.concatenate(version.embeddings()).astype(np.float64)
+    assert np.abs(np.array(expected) - found).max() < 2e-3
+    assert np.abs(np.linalg.norm(found, axis=1) - 1).max() < 2e-3
+    centre = np.concatenate(run(tmp_path / "lake", pool, config).embeddings()).astype(np.float64)
+    assert np.abs(centre - found).max(axis=1)[[0, 1]].min() > 0.01  # the ends are seen
+    assert np.abs(centre - found).max(axis=1)[[2, 5]].max() < 2e-3  # a square has none
+
+
+def test_three_crops_read_again_give_the_bytes_of_the_fused_pass(tmp_path: Path, config: embed.Config) -> None:
+    pool = write_img2dataset(tmp_path / "pool", wide(11))
+    three = dataclasses.replace(config, crops=3)
+    fused = run(tmp_path / "lake", pool, three)
+    before = files(fused)
+    forget(fused)
+    assert files(run(tmp_path / "lake", pool, three, decoders=3)) == before
+
+
+def test_one_crop_has_the_key_that_embeddings_had_before_there_were_crops(tmp_path: Path, config: embed.Config) -> None:
+    lake = Lake(tmp_path / "lake", "small")
+    key, sink = embed.embedder(lake, dataclasses.replace(config, crops=1), "rows")
+    assert sink is not None and key == lake.key("embedding", 1, sink.spec.identity, 4, 1, "rows")
+    assert embed.embedder(lake, dataclasses.replace(config, crops=3), "rows")[0] != key
+
+
+@pytest.mark.parametrize(
+    ("size", "corners"),
+    [
+        ((90, 30), [(0, 0), (30, 0), (60, 0)]),
+        ((30, 75), [(0, 0), (0, 22), (0, 45)]),
+        ((30, 30), [(0, 0)]),
+        ((31, 30), [(0, 0), (1, 0)]),
+    ],
+)
+def test_squares_lie_at_both_ends_and_in_the_middle(size: tuple[int, int], corners: list[tuple[int, int]]) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
+    found = squares(Image.fromarray(noise))
+    assert [part.size for part in found] == [(30, 30)] * len(corners)
+    for part, (left, top) in zip(found, corners, strict=True):
+        assert (np.asarray(part) == noise[top : top + 30, left : left + 30]).all()
+
+
+def test_another_number_of_crops_or_crops_of_given_embeddings_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"embed\.crops: 1 or 3 was expected, 2 was found"):
+        embed.Config(crops=2)
+    with pytest.raises(ConfigError, match=r"embed\.crops: embeddings that come with the pool"):
+        embed.Config(crops=3, embeddings="folder")

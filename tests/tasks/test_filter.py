@@ -13,9 +13,10 @@ import pytest
 
 from tasks import filter as stage
 from tasks import scoring
+from tasks.category_spec import Category
 from tasks.errors import ConfigError, LabelsError
 from tasks.files import read_table
-from tasks.filter import Category, Config
+from tasks.filter import Config
 from tasks.lake import Version
 from tests.tasks.categorised import belongs, categorised, embeddings, uid, write_labels
 
@@ -129,7 +130,7 @@ def test_labels_that_cannot_be_used_are_counted_and_not_refused(version: Version
     assert facts["contradictions"] == 2 and facts["contradicting_uids"] == [uid(0), uid(1)]
 
 
-@pytest.mark.parametrize(("label", "lacking"), [(0, "label 1"), (1, "label 0")])
+@pytest.mark.parametrize(("label", "lacking"), [(0, "labels 1"), (1, "labels 0")])
 def test_labels_of_one_class_only_are_refused_with_what_there_is(
     version: Version, tmp_path: Path, label: int, lacking: str
 ) -> None:
@@ -218,7 +219,8 @@ def test_the_version_is_the_same_from_another_lake(tmp_path: Path, knife: Catego
     [
         ({"name": "Two Words"}, "a name of a to z"),
         ({"name": ""}, "a name of a to z"),
-        ({"labels": ""}, "path of a labels file"),
+        ({"threshold": 2.0}, "threshold: 0 to 1 was expected, 2.0"),
+        ({"subgroups": {"women": ()}}, "'women' has no terms"),
         ({"recall": 0.0}, "recall: above 0 and at most 1 was expected, 0.0"),
         ({"recall": 99}, "recall: above 0 and at most 1 was expected, 99"),
         ({"confidence": 1.0}, "confidence: between 0 and 1 was expected, 1.0"),

@@ -225,10 +225,10 @@ def test_a_filtered_sample_shows_its_score_the_threshold_and_a_persons_label(lak
     for category in ("gun", "romance"):
         score = pa.table([pa.array([0.125, 0.75], pa.float32())], schema=SCORE)
         write_table(lake.column_path(f"score.{category}", "k", version.parts[0].part), score)
-    with lake.new_artifact("model.gun", "m") as folder:
+    with lake.new_artifact("labels.gun", "m") as folder:
         write_table(folder / "labels.parquet", pa.table({"uid": [uid(0), uid(1)], "label": [0, 1]}))
     facts = {"categories": {"romance": {"threshold": 0.5}}}
-    draft = version.derive("filter", columns={"score.gun": "k", "score.romance": "k"}, artifacts={"model.gun": "m"})
+    draft = version.derive("filter", columns={"score.gun": "k", "score.romance": "k"}, artifacts={"labels.gun": "m"})
     version = commit(draft.derive("filter", summary=facts), "filter")
     found = why(version, uid(1))
     assert found["scores"] == [

@@ -1,0 +1,124 @@
+"""The labelling page: one sample at a time, a grid, or what annotators disagree on; blurred until asked.
+
+An answer is on the disk before the next sample is shown. All that is remembered here can be lost: the log has it.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Final
+
+import streamlit as st
+
+from infra.dashboard import controls, grid, show, single
+from tasks.desk import LONGEST_NAME, Desk, Queue, annotator_name, blocked_uids, newest_rounds, open_queue
+from tasks.errors import SluiceError, UsageError
+from tasks.lake import Lake, find_pool
+from tasks.thumbnail_cache import ThumbnailCache
+
+DISAGREEMENTS: Final = "Disagreements"
+VIEWS: Final = {"One at a time": single.queue, "Grid": grid.grid, DISAGREEMENTS: single.disagreements}
+
+
+def page() -> None:
+    """What Streamlit runs after every answer."""
+    show.prepare()
+    try:
+        _page(_lake())
+    except SluiceError as problem:
+        st.error("Labelling cannot go on:")
+        st.text(str(problem))
+
+
+def _lake() -> Lake:
+    """The pool that the command line names."""
+    if len(sys.argv) < 2:
+        raise UsageError("a lake was expected; start this page with `sluice dashboard`")
+    return find_pool(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None)
+
+
+def _page(lake: Lake) -> None:
+    rounds = newest_rounds(lake)
+    if not rounds:
+        st.subheader("Nothing to label yet")
+        st.write("No category of this pool has a queue. `sluice label` picks samples and writes one; then reload.")
+        return
+    annotator = _annotator()
+    if annotator is None:
+        return
+    with st.sidebar:
+        st.text(f"{annotator}, labelling {lake.pool}")
+        names = list(rounds)  # of a to z, 0 to 9, _ and -: no Markdown
+        category = st.pills("Category", names, default=names[0], required=True, key="category")
+    queue = _queue(str(lake.root), lake.pool, category, rounds[category])
+    desk = _desk(queue, annotator)
+    view = _sidebar(desk)
+    controls.told()
+    VIEWS[view](desk, _thumbnails(str(lake.root), lake.pool, queue.round.version))
+
+
+def _annotator() -> str | None:
+    """This session's annotator, whom the address remembers for a reload; asks where there is none."""
+    given = st.session_state.get("annotator") or st.query_params.get("annotator")
+    if given:
+        try:
+            st.session_state.annotator = annotator_name(given)
+            return str(st.session_state.annotator)
+        except UsageError as problem:
+            st.session_state.problem = str(problem)
+    st.subheader("Who is labelling?")
+    st.write("Answers are kept under this name. Everyone answers the whole queue on their own.")
+    with st.form("start", width=420):
+        st.text_input("Your name", key="name", max_chars=LONGEST_NAME)
+        st.form_submit_button("Start", on_click=controls.guarded, args=(_start,))
+    controls.told()
+    return None
+
+
+def _start() -> None:
+    st.session_state.annotator = st.query_params["annotator"] = annotator_name(st.session_state.name)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Opening the queue …")
+def _queue(root: str, pool: str, category: str, number: int) -> Queue:
+    """The newest round's queue; `number` is its number, so that a newer round is opened anew."""
+    return open_queue(Lake(Path(root), pool), category)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _thumbnails(root: str, pool: str, version: int) -> ThumbnailCache:
+    return ThumbnailCache(Lake(Path(root), pool).version(version))
+
+
+def _desk(queue: Queue, annotator: str) -> Desk:
+    """The session's desk, with what others wrote meanwhile; another one for another queue or name."""
+    wanted = (str(queue.version.lake.home), queue.round.category, queue.round.number, annotator)
+    if st.session_state.get("desk_of") != wanted:
+        st.session_state.desk = Desk(queue, annotator, blocked_uids(queue.version))
+        st.session_state.desk_of = wanted
+        st.session_state.page = st.session_state.revealed = None
+    controls.desk().refresh()
+    return controls.desk()
+
+
+def _sidebar(desk: Desk) -> str:
+    """How to look, and where everything stands; returns the view's name."""
+    progress = desk.progress
+    disputed = len(desk.disputes())
+    with st.sidebar:
+        view = st.radio(
+            "View",
+            list(VIEWS),
+            key="view",
+            format_func=lambda name: f"{name} ({disputed:,})" if name == DISAGREEMENTS else name,
+        )
+        st.toggle("Show all pictures sharp", key="all_sharp")
+        st.caption(f"Round {desk.queue.round.number}. {progress.covered:,} of {progress.total:,} answered by anyone.")
+        if progress.withheld:
+            st.caption(f"{progress.withheld:,} withheld: they match the blocklist and are never displayed.")
+        if desk.tail.damaged:
+            st.warning(f"{len(desk.tail.damaged):,} damaged lines in the log of labels; see `sluice label status`.")
+    share = progress.answered / progress.total if progress.total else 1.0
+    st.progress(share, f"{progress.answered:,} of {progress.total:,} answered by you")
+    return str(view)

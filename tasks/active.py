@@ -1,0 +1,221 @@
+"""One round of active learning: score the pool with what the labels teach, pick what to label next, write the queue.
+
+The article grew its classifiers in such rounds, and stopped when a person was content. Here a round also reports what
+the labels since the last one bought, and a part of it can be drawn at random to certify the model as it is now.
+METHODS.md, section 1.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks import advice, arms, certificate_files, certification, embed, label_plan, regions, removal, scoring
+from tasks.blocklist import blocked_rows
+from tasks.category_spec import Category
+from tasks.certificate import round_level
+from tasks.disputes import disputed
+from tasks.encoder import spec_of
+from tasks.errors import EncoderError, UsageError
+from tasks.given import CERTIFICATION, SEED, all_standings, given
+from tasks.judging import Pool, judge, match, read_pool
+from tasks.label_log import Standing
+from tasks.lake import Lake, MapParts, Version
+from tasks.lock import now
+from tasks.rounds import Item, Round, read_rounds, write_round
+
+if TYPE_CHECKING:
+    from tasks.regions import Regions
+
+DISAGREEMENT: Final = "disagreement"
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What a round is asked for."""
+
+    labels: int = 200  # samples to label that the arms pick
+    certify: int = 0  # labels besides, drawn at random to certify the model as it is now
+    seeds: int = 0  # known positives shown again, blind, to measure what annotators overlook
+    apart: float = 0.98  # cosine from which two samples of a batch are near-duplicates
+    folds: int = 5  # of the model's cross-validation
+
+    def __post_init__(self) -> None:
+        if min(self.labels, self.certify, self.seeds) < 0 or self.labels + self.certify < 1:
+            raise UsageError(
+                f"a round of at least one label was expected, --labels {self.labels}, --certify {self.certify} and "
+                f"--seeds {self.seeds} were found"
+            )
+
+
+class State(NamedTuple):
+    """What a round stands on."""
+
+    version: Version  # with the model and its scores, where there is a model
+    category: Category
+    pool: Pool
+    standing: Mapping[str, Standing]  # all that people said
+    labelled: scoring.Labelled  # all usable samples with a label
+    judged: removal.Judged | None  # None where the labels are not of both classes yet
+
+
+def newest_version(lake: Lake) -> Version:
+    """The newest version that has embeddings. UsageError where there is none."""
+    for number in reversed(lake.numbers()):
+        version = lake.version(number)
+        if "embedding" in version.columns and not version.missing():
+            return version
+    raise UsageError(f"pool {lake.pool!r} has no version with embeddings yet; run `sluice curate` first")
+
+
+def prepare(version: Version, category: Category, folds: int, map_parts: MapParts) -> State:
+    """Train and score with what the labels teach so far, where they are of both classes."""
+    pool = read_pool(version)
+    standing = all_standings(version.lake, category)
+    if not standing:
+        return State(version, category, pool, standing, match(pool, {}), None)
+    labels = given(version.lake, category)
+    labelled, training = match(pool, labels.labels), match(pool, labels.training)
+    if training.label.all() or not training.label.any():
+        return State(version, category, pool, standing, labelled, None)
+    key = scoring.model(version, category.name, training, folds)
+    columns = scoring.score_missing(version, {category.name: key}, map_parts)
+    draft = version.derive("label", columns=columns, artifacts={f"model.{category.name}": key})
+    return State(draft, category, pool, standing, labelled, judge(draft, category, labelled, training))
+
+
+def open_round(version: Version, category: Category, ask: Ask, embedding: embed.Config, map_parts: MapParts) -> Round:
+    """Write the category's next round and return it. LakeError, LabelsError or UsageError where there can be none."""
+    state = prepare(version, category, ask.folds, map_parts)
+    rounds = read_rounds(version.lake, category.name)
+    number = rounds[-1].number + 1 if rounds else 1
+    rng = np.random.default_rng([number, *category.name.encode()])
+    hidden = blocked_rows(version)
+    drawn = _certification(state, ask, sum(one.certification is not None for one in rounds) + 1, int(rng.integers(2**31)))
+    seeds = _seeds(state, ask.seeds, hidden, rng)
+    besides = {**dict.fromkeys(seeds, SEED), **dict.fromkeys(drawn["asked"] if drawn else (), CERTIFICATION)}
+    items = _items(state, {**_picked(state, ask, embedding, hidden, besides), **besides})
+    if not items:
+        raise UsageError(f"category {category.name!r}: there is nothing left to label in the pool")
+    model = state.version.artifacts.get(f"model.{category.name}", "")
+    done = Round(
+        category.name,
+        number,
+        now(),
+        version.number or 0,
+        model,
+        state.judged.threshold if state.judged is not None else None,
+        scoring.digest_of({uid: one.label for uid, one in state.standing.items() if one.label is not None}),
+        tuple(items[i] for i in rng.permutation(len(items))),
+        drawn,
+        tuple(part.part for part in version.parts),
+        _report(state, ask, embedding, rounds, items),
+    )
+    write_round(version.lake, done)
+    return done
+
+
+def _certification(state: State, ask: Ask, look: int, seed: int) -> dict[str, Any] | None:
+    """The draw for the model as it is now, recorded before a label is given."""
+    if not ask.certify:
+        return None
+    if state.judged is None:
+        raise UsageError(
+            f"category {state.category.name!r}: there is no model to certify yet; label some of both classes first"
+        )
+    frozen = certification.Frozen(
+        state.pool.table["uid"].to_pylist(),
+        state.pool.usable & state.judged.reached,
+        state.pool.usable & ~state.judged.reached,
+        certificate_files.subgroup_members(state.version, state.category),
+    )
+    level = round_level(1 - state.category.confidence, look)
+    plan = label_plan.best(expected(state), ask.certify, level)
+    drawn = certification.draw(frozen, state.standing, ask.certify, plan.method, seed)
+    return {**drawn, "look": look, "target": state.category.recall, "confidence": state.category.confidence}
+
+
+def expected(state: State) -> label_plan.Pool:
+    """The pool under the model's threshold, with the positives that its calibrated scores expect among the flagged."""
+    judged = state.judged
+    assert judged is not None
+    flagged = state.pool.usable & judged.reached
+    unflagged = state.pool.usable & ~judged.reached
+    known = judged.positive | judged.negative
+    positives = int((flagged & judged.positive).sum()) + float(judged.scores[flagged & ~known].sum())
+    return label_plan.Pool(
+        int(flagged.sum()),
+        int(unflagged.sum()),
+        positives,
+        int((flagged & known).sum()),
+        int((unflagged & known).sum()),
+        int((unflagged & judged.positive).sum()),
+    )
+
+
+def _seeds(state: State, most: int, hidden: NDArray[np.bool_], rng: np.random.Generator) -> list[str]:
+    """Known positives, drawn at random from those that nobody disputes."""
+    rows = zip(state.labelled.uid, state.labelled.row.tolist(), state.labelled.label.tolist(), strict=True)
+    known = [uid for uid, row, label in rows if label and not hidden[row] and not state.standing[uid].disagree]
+    return [known[i] for i in rng.permutation(len(known))[:most]]
+
+
+def _items(state: State, asked: Mapping[str, str]) -> list[Item]:
+    """uid → arm as items with the model's score."""
+    row = {uid: i for i, uid in enumerate(state.pool.table["uid"].to_pylist())} if asked else {}
+    scores = state.judged.scores if state.judged is not None else None
+    return [Item(uid, arm, None if scores is None else round(float(scores[row[uid]]), 6)) for uid, arm in asked.items()]
+
+
+def _report(
+    state: State, ask: Ask, embedding: embed.Config, rounds: Sequence[Round], items: Sequence[Item]
+) -> dict[str, Any]:
+    """What the round says to people, and what the next one needs to know of the category."""
+    history = [advice.bought(one, state.standing) for one in rounds]
+    models = [one.report["model"] for one in rounds if one.report.get("model")]
+    model = None
+    if state.judged is not None:
+        model = {
+            **scoring.read_facts(state.version.artifact(f"model.{state.category.name}")),
+            **removal.facts(state.judged, state.pool.usable),
+        }
+        models.append(model)
+    picked = [item for item in items if item.arm not in (CERTIFICATION, SEED)]
+    scores = [item.score for item in picked if item.score is not None]
+    certified = [one for one in rounds if one.certification is not None]
+    facts = certificate_files.of_round(state.version.lake, state.category, certified[-1]) if certified else None
+    texts = [advice.another(history, len(picked), sum(scores) if scores else None) if picked else None]
+    return {
+        "specification": state.category.specification,
+        "category": asdict(state.category),
+        "embed": asdict(embedding),
+        "folds": ask.folds,
+        "arms": dict(sorted(Counter(item.arm for item in items).items())),
+        "model": model,
+        "certificate": facts,  # of the newest certification before this round
+        "advice": [text for text in (*texts, advice.stop(history, models)) if text],
+    }
+
+
+def category_of(values: Mapping[str, Any]) -> Category:
+    """The category that a round recorded."""
+    subgroups = {name: tuple(terms) for name, terms in values["subgroups"].items()}
+    return Category(**{**values, "prompts": tuple(values["prompts"]), "subgroups": subgroups})
+
+
+def markdown(done: Round) -> str:
+    """A round for the Prefect UI."""
+    report, model = done.report, done.report["model"]
+    lines = [f"**{done.category}**, round {done.number}: {len(done.items):,} samples to label", ""]
+    lines += ["| arm | samples |", "| --- | ---: |", *(f"| {arm} | {n:,} |" for arm, n in report["arms"].items()), ""]
+    if model:
+        lines.append(
+            f"{model['positives']:,} positives, {model['negatives']:,} negatives; the filter would remove "
+            f"{model['removed']:,} samples at threshold {model['threshold']:.4g}."
+        )
+    return "\n\n".join([*["\n".join(lines)], *report["advice"]])

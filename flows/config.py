@@ -25,6 +25,14 @@ class CurateConfig:
     publish: publish.Config = dataclasses.field(default_factory=publish.Config)
     gates: gates.Config = dataclasses.field(default_factory=gates.Config)
 
+    def __post_init__(self) -> None:
+        known = {category.name for category in self.filter.category}
+        for name in sorted(self.gates.certified - known):
+            raise ConfigError(
+                f"gates: something is to be certified of category {name!r}, but no filter.category has that name; "
+                f"known are: {', '.join(sorted(known)) or 'none'}"
+            )
+
 
 FILES = (("embed", "model"), ("embed", "pretrained"), ("embed", "embeddings"))  # may name a file or a folder
 

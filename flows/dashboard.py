@@ -23,7 +23,9 @@ SETTINGS: Final = {
     "server.enableStaticServing": "false",
     "server.enableAgentApi": "false",
     "browser.gatherUsageStats": "false",
-    "client.toolbarMode": "viewer",
+    "runner.fastReruns": "false",  # else two presses run at the same time, at the same desk
+    "client.toolbarMode": "minimal",
+    "logger.hideWelcomeMessage": "true",
     "client.showErrorDetails": "none",  # a traceback may hold a caption
     "client.showErrorLinks": "false",
     "theme.base": "light",

@@ -36,6 +36,7 @@ def label(
     labels: int = 200,
     certify: int = 0,
     seeds: int = 0,
+    arms: str = "ours",
     dask: str | None = None,
     workers: int | None = None,
 ) -> list[dict[str, Any]]:
@@ -43,10 +44,10 @@ def label(
 
     category: one of the configuration's, by default all. config: the TOML file of `curate`; by default the latest
     round's. labels: samples for the arms to pick. certify: samples to draw at random for a certificate. seeds: known
-    positives to show again.
+    positives to show again. arms: ours, or for comparison article or random.
     """
     home = find_pool(Path(lake), pool)
-    ask = Ask(labels=labels, certify=certify, seeds=seeds)
+    ask = Ask(labels=labels, certify=certify, seeds=seeds, arms=arms)
     settings = read_config(Path(config)) if config is not None else None
     return run_label(home, chosen(home, settings, category), ask, Runtime(dask, workers), Reporter(), round_task)
 

@@ -15,7 +15,7 @@ from tasks.lake import find_pool
 
 if TYPE_CHECKING:
     from tasks.label_files import Destination, Imported
-    from tasks.lake import Lake, Version
+    from tasks.lake import Lake
 
 app = typer.Typer(no_args_is_help=True, help="Label samples, certify a filter.", rich_markup_mode="rich")
 
@@ -33,6 +33,7 @@ def next_round(
     labels: Annotated[int, typer.Option(help="Samples that the arms pick.")] = 200,
     certify: Annotated[int, typer.Option(help="Samples drawn at random, to certify the model as it is.")] = 0,
     seeds: Annotated[int, typer.Option(help="Known positives shown again, to measure what is overlooked.")] = 0,
+    arms: Annotated[str, typer.Option(help="ours; article or random to compare with.")] = "ours",
     workers: Annotated[int | None, typer.Option(help="Processes on this machine; default one a core.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -47,7 +48,7 @@ def next_round(
         from flows.label import chosen
         from tasks.active import Ask
 
-        Ask(labels=labels, certify=certify, seeds=seeds)
+        Ask(labels=labels, certify=certify, seeds=seeds, arms=arms)
         chosen(find_pool(lake, pool), _config(config), category)
 
     try:
@@ -55,7 +56,7 @@ def next_round(
             from flows.label import label as flow
 
             path = str(config) if config is not None else None
-            (told,) = flow(category, str(lake), pool, path, labels, certify, seeds, None, workers)
+            (told,) = flow(category, str(lake), pool, path, labels, certify, seeds, arms, None, workers)
     except KeyboardInterrupt:
         raise Interrupted("interrupted; the lake is whole, and the same command goes on from here") from None
     if as_json:
@@ -113,7 +114,9 @@ def _destination(home: Lake, category: str) -> Destination:
     from tasks.rounds import read_rounds
 
     uids = frozenset(newest_version(home).table("samples", ["uid"])["uid"].to_pylist())
-    return Destination(category, uids, read_log(log_path(home, category), category).entries, read_rounds(home, category))
+    return Destination(
+        category, uids, read_log(log_path(home, category), category).entries, read_rounds(home, category)
+    )
 
 
 @app.command("export")
@@ -161,9 +164,7 @@ def _write_tasks(home: Lake, category: str, out: Path) -> str:
     shown = {item.uid: row[item.uid] for item in asked.items if not hidden[row[item.uid]]}
     pictures = thumbnails(version, shown.values(), size=512)
     captions = dict(zip(shown, table.take(list(shown.values()))["caption"].to_pylist(), strict=True))
-    written = write_tasks(
-        out, asked, captions, lambda uid: pictures.get(shown[uid]) if uid in shown else None
-    )
+    written = write_tasks(out, asked, captions, lambda uid: pictures.get(shown[uid]) if uid in shown else None)
     told = asked.report["specification"]
     interface = out.with_suffix(".xml")
     interface.write_text(labelling_config(category, f"{told['counts']} Not: {told['counts_not']}"), "utf-8")

@@ -19,8 +19,9 @@ def round_text(told: Mapping[str, Any]) -> Text:
     lines = [f"Round {told['number']} of {name}: {plural(told['items'], 'sample')} to label ({arms})."]
     if report["model"]:
         lines.append(model_line(report["model"]))
-    lines += [*report["advice"], "", "Label in the browser: sluice dashboard", f"Or in files: sluice label export {name} "
-              f"--format label-studio --out {name}.json", f"Then again: sluice label next {name}"]  # fmt: skip
+    lines += [*report["advice"], "", "Label in the browser: sluice dashboard"]
+    lines += [f"Or in files: sluice label export {name} --format label-studio --out {name}.json"]
+    lines += [f"Then again: sluice label next {name}"]
     return Text("\n".join(lines))
 
 

@@ -55,6 +55,8 @@ def failure(stage: str, draft: Version, failed: Sequence[Result]) -> str:
     metrics = {result.metric for result in failed}
     if "filtered_share" in metrics:
         lines += [f"  {line}" for line in smaller_removals(draft.summary.get("filter", {}))]
+    if any(metric.startswith("certified_") for metric in metrics):
+        lines += [f"  {line}" for line in _certificates(draft.summary.get("filter", {}), metrics)]
     if metrics & {"quarantined_share", "kept"}:
         lines += [f"  {line}" for line in _unusable(draft.summary.get("ingest", {}))]
     lines.append(f"next: {_advice(metrics)}")
@@ -67,6 +69,19 @@ def _unusable(facts: dict[str, Any]) -> list[str]:
     broken = [f"{path}: {why}" for path, why in facts.get("broken_shards", {}).items()]
     lines += [f"broken shard {short(text, 200)}" for text in broken[:SHOWN]]
     return lines + ([f"and {len(broken) - SHOWN:,} more broken shards"] if len(broken) > SHOWN else [])
+
+
+def _certificates(facts: dict[str, Any], metrics: set[str]) -> list[str]:
+    """What the certificates say of the categories whose gate failed."""
+    named = {metric.partition(".")[2] for metric in metrics if metric.startswith("certified_")}
+    lines = []
+    for name in sorted(named & facts.get("categories", {}).keys()):
+        told = facts["categories"][name]["certificate"]
+        lines.append(f"{name}: {told['sentence']}")
+        if told.get("not_covered"):
+            parts = ", ".join(told["not_covered"][:SHOWN])
+            lines.append(f"{name}: {len(told['not_covered']):,} parts came later and are not covered: {parts}")
+    return lines
 
 
 def smaller_removals(facts: dict[str, Any]) -> list[str]:
@@ -90,6 +105,11 @@ def smaller_removals(facts: dict[str, Any]) -> list[str]:
 def _advice(metrics: set[str]) -> str:
     if "filtered_share" in metrics:
         return "add labels near the threshold, lower the category's recall, or raise gates.max_filtered on purpose"
+    if any(metric.startswith("certified_") for metric in metrics):
+        return (
+            "`sluice label plan CATEGORY` says what a budget of labels can certify, `sluice label next CATEGORY "
+            "--labels 0 --certify N` draws them; or lower the gate's bound on purpose"
+        )
     if "quarantined_share" in metrics:
         return "mend the pool, or raise gates.max_quarantined on purpose"
     if "duplicate_share" in metrics:

@@ -21,18 +21,21 @@ from tasks.category_spec import Category
 from tasks.certificate import round_level
 from tasks.disputes import disputed
 from tasks.encoder import spec_of
-from tasks.errors import EncoderError, UsageError
+from tasks.errors import UsageError
 from tasks.given import CERTIFICATION, SEED, all_standings, given
 from tasks.judging import Pool, judge, match, read_pool
 from tasks.label_log import Standing
 from tasks.lake import Lake, MapParts, Version
 from tasks.lock import now
+from tasks.prompts import embed_prompts, similarity
 from tasks.rounds import Item, Round, read_rounds, write_round
 
 if TYPE_CHECKING:
     from tasks.regions import Regions
 
 DISAGREEMENT: Final = "disagreement"
+OURS: Final = "ours"
+STRATEGIES: Final = {OURS: arms.WARM, "article": arms.ARTICLE, "random": {"random": 1.0}}  # for comparison
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Ask:
     seeds: int = 0  # known positives shown again, blind, to measure what annotators overlook
     apart: float = 0.98  # cosine from which two samples of a batch are near-duplicates
     folds: int = 5  # of the model's cross-validation
+    arms: str = OURS  # or article, or random
 
     def __post_init__(self) -> None:
         if min(self.labels, self.certify, self.seeds) < 0 or self.labels + self.certify < 1:
@@ -51,6 +55,8 @@ class Ask:
                 f"a round of at least one label was expected, --labels {self.labels}, --certify {self.certify} and "
                 f"--seeds {self.seeds} were found"
             )
+        if self.arms not in STRATEGIES:
+            raise UsageError(f"--arms: {', '.join(STRATEGIES)} were expected, {self.arms!r} was found")
 
 
 class State(NamedTuple):
@@ -79,7 +85,7 @@ def prepare(version: Version, category: Category, folds: int, map_parts: MapPart
     standing = all_standings(version.lake, category)
     if not standing:
         return State(version, category, pool, standing, match(pool, {}), None)
-    labels = given(version.lake, category)
+    labels = given(version.lake, category, next_round=True)
     labelled, training = match(pool, labels.labels), match(pool, labels.training)
     if training.label.all() or not training.label.any():
         return State(version, category, pool, standing, labelled, None)
@@ -96,7 +102,8 @@ def open_round(version: Version, category: Category, ask: Ask, embedding: embed.
     number = rounds[-1].number + 1 if rounds else 1
     rng = np.random.default_rng([number, *category.name.encode()])
     hidden = blocked_rows(version)
-    drawn = _certification(state, ask, sum(one.certification is not None for one in rounds) + 1, int(rng.integers(2**31)))
+    look = sum(one.certification is not None for one in rounds) + 1
+    drawn = _certification(state, ask, hidden, look, int(rng.integers(2**31)))
     seeds = _seeds(state, ask.seeds, hidden, rng)
     besides = {**dict.fromkeys(seeds, SEED), **dict.fromkeys(drawn["asked"] if drawn else (), CERTIFICATION)}
     items = _items(state, {**_picked(state, ask, embedding, hidden, besides), **besides})
@@ -120,7 +127,7 @@ def open_round(version: Version, category: Category, ask: Ask, embedding: embed.
     return done
 
 
-def _certification(state: State, ask: Ask, look: int, seed: int) -> dict[str, Any] | None:
+def _certification(state: State, ask: Ask, hidden: NDArray[np.bool_], look: int, seed: int) -> dict[str, Any] | None:
     """The draw for the model as it is now, recorded before a label is given."""
     if not ask.certify:
         return None
@@ -128,16 +135,15 @@ def _certification(state: State, ask: Ask, look: int, seed: int) -> dict[str, An
         raise UsageError(
             f"category {state.category.name!r}: there is no model to certify yet; label some of both classes first"
         )
-    frozen = certification.Frozen(
-        state.pool.table["uid"].to_pylist(),
-        state.pool.usable & state.judged.reached,
-        state.pool.usable & ~state.judged.reached,
-        certificate_files.subgroup_members(state.version, state.category),
-    )
+    shown = state.pool.usable & ~hidden
+    uids = state.pool.table["uid"].to_pylist()
+    groups = certificate_files.subgroup_members(state.version, state.category)
+    frozen = certification.Frozen(uids, shown & state.judged.reached, shown & ~state.judged.reached, groups)
     level = round_level(1 - state.category.confidence, look)
     plan = label_plan.best(expected(state), ask.certify, level)
     drawn = certification.draw(frozen, state.standing, ask.certify, plan.method, seed)
-    return {**drawn, "look": look, "target": state.category.recall, "confidence": state.category.confidence}
+    goal = {"look": look, "target": state.category.recall, "confidence": state.category.confidence}
+    return {**drawn, **goal, "hidden": [uids[row] for row in np.flatnonzero(hidden & state.pool.usable)]}
 
 
 def expected(state: State) -> label_plan.Pool:
@@ -156,6 +162,50 @@ def expected(state: State) -> label_plan.Pool:
         int((unflagged & known).sum()),
         int((unflagged & judged.positive).sum()),
     )
+
+
+def _picked(
+    state: State, ask: Ask, embedding: embed.Config, hidden: NDArray[np.bool_], besides: Mapping[str, str]
+) -> dict[str, str]:
+    """uid → arm: what annotators disagree about first, then what the arms pick."""
+    uids = state.pool.table["uid"].to_pylist()
+    vectors = scoring.gather(state.version.embeddings(), state.labelled.row) if len(state.labelled.row) else None
+    argued = disputed(state.standing, state.labelled, vectors, ask.apart) if vectors is not None else []
+    usable = {uids[row] for row in np.flatnonzero(state.pool.usable & ~hidden).tolist()}
+    first = [uid for uid in argued if uid in usable and uid not in besides][: ask.labels]
+    if len(first) == ask.labels:
+        return dict.fromkeys(first, DISAGREEMENT)
+    taken = np.array([uid in state.standing or uid in besides for uid in uids], np.bool_)
+    view = arms.View(
+        state.version.embeddings(),
+        regions_of(state.version),
+        state.pool.usable & ~hidden & ~taken,
+        state.labelled.row,
+        state.labelled.label,
+        state.judged.scores if state.judged is not None else None,
+        state.judged.threshold if state.judged is not None else 1.0,
+        _prompt(state, embedding),
+    )
+    shares = arms.shares_of(view) if ask.arms == OURS else STRATEGIES[ask.arms]
+    picks = arms.pick(view, shares, ask.labels - len(first), ask.apart, seed=len(state.standing))
+    return {**dict.fromkeys(first, DISAGREEMENT), **{uids[one.row]: one.arm for one in picks}}
+
+
+def regions_of(version: Version) -> Regions:
+    """The regions of the version's embeddings, made where they are not there: minutes for a million samples."""
+    key = version.lake.key("regions", regions.REVISION, version.columns["embedding"], [p.part for p in version.parts])
+    if not version.lake.has_artifact("regions", key):
+        with version.lake.new_artifact("regions", key) as folder:
+            regions.build(version.embeddings(), folder)
+    return regions.load(version.lake.artifact_path("regions", key))
+
+
+def _prompt(state: State, embedding: embed.Config) -> NDArray[np.float32] | None:
+    """(n,) cosine to the specification's prompts, while there is no model; None where they cannot be embedded."""
+    if state.judged is not None or not state.category.prompts or embedding.embeddings is not None:
+        return None
+    spec = spec_of(embedding.model, embedding.pretrained, embedding.threads, state.version.lake.digest)
+    return similarity(state.version.embeddings(), embed_prompts(spec, state.category.prompts))
 
 
 def _seeds(state: State, most: int, hidden: NDArray[np.bool_], rng: np.random.Generator) -> list[str]:

@@ -45,11 +45,12 @@ def bought(done: Round, standing: Mapping[str, Standing]) -> Bought:
     )
 
 
-def another(history: Sequence[Bought], labels: int, expected: float | None) -> str:
-    """What the next `labels` picks are expected to find. `expected` sums their calibrated scores."""
+def another(history: Sequence[Bought], picks: int | None = None, expected: float | None = None) -> str:
+    """What the next `picks` are expected to find, by default as many as the last. `expected` sums their scores."""
     last = next((one for one in reversed(history) if one.picked), None)
     if last is None:
         return "No round has been labelled yet, so nothing can be said of what the next one buys."
+    labels = last.picked if picks is None else picks
     rate = last.picked_positives / last.picked
     low = lower_bound(last.picked_positives, last.picked, CONFIDENCE)
     high = float(binomial_upper(last.picked_positives, last.picked, 1 - CONFIDENCE))

@@ -64,9 +64,17 @@ def _filter(version: Version) -> list[str]:
         lines += [
             f"- **{text(told.name)}**: {count(told.removed)} removed at a score of {figures(told.threshold)}. "
             f"{recall}, on {count(told.positives)} labelled positives: "
-            "an estimate on positives like those, not a certificate."
+            f"an estimate on positives like those. {_benign(told)}Certificate: {text(told.certificate['sentence'])}"
         ]
     return [*lines, ""] if lines else ["No category was filtered.", ""]
+
+
+def _benign(told: findings.Category) -> str:
+    found = told.benign
+    if found["estimate"] is None:
+        return ""
+    interval = f" ({share(found['lower'])} to {share(found['upper'])})" if found["lower"] is not None else ""
+    return f"Of what is removed {share(found['estimate'])}{interval} is benign, by {text(found['basis'])}. "
 
 
 def _dedup(version: Version) -> list[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from tasks import certification, scoring
+from tasks.benign import Drawn
 from tasks.category_spec import Category
 from tasks.certificate import Goal
 from tasks.elusion import Seeds
@@ -50,25 +51,51 @@ def read(version: Version, category: str) -> dict[str, Any]:
 
 def of(draft: Version, category: Category, threshold: float) -> dict[str, Any]:
     """The certificate for the draft's model of the category at a threshold, or why there is none."""
+    done = round_of(draft, category, threshold)
+    if isinstance(done, str):
+        return _none(done)
+    facts = of_round(draft.lake, category, done)
+    uncovered = [part.path for part in draft.parts if part.part not in done.parts]
+    return {**facts, "covers": len(draft.parts) - len(uncovered), "not_covered": uncovered}
+
+
+def round_of(draft: Version, category: Category, threshold: float) -> Round | str:
+    """The newest round that drew labels to certify the draft's model at that threshold, or why there is none."""
     rounds = [one for one in read_rounds(draft.lake, category.name) if one.certification is not None]
     if not rounds:
-        return _none(f"no labels were drawn for it; `sluice label next {category.name} --certify N` draws some")
+        return f"no labels were drawn for it; `sluice label next {category.name} --certify N` draws some"
     model = draft.artifacts[f"model.{category.name}"]
     same = [one for one in rounds if one.model == model]
     if not same:
-        return _none(
+        return (
             f"the newest certification was of the model of round {rounds[-1].number}, which labels have changed "
-            f"since; `sluice label next {category.name} --certify N` draws labels for this one"
+            f"since; `sluice label next {category.name} --labels 0 --certify N` draws labels for this one"
         )
     newest = same[-1]
     if newest.threshold is None or np.float32(newest.threshold) != np.float32(threshold):
-        return _none(
+        return (
             f"the certification of round {newest.number} is of threshold {newest.threshold:.6g}, this version's is "
             f"{threshold:.6g}"
         )
-    facts = of_round(draft.lake, category, newest)
-    uncovered = [part.path for part in draft.parts if part.part not in newest.parts]
-    return {**facts, "covers": len(draft.parts) - len(uncovered), "not_covered": uncovered}
+    return newest
+
+
+def flagged_draws(draft: Version, category: Category, threshold: float, uids: list[str]) -> Drawn | None:
+    """What a round's draws from the flagged samples that nobody had labelled showed; None where there are none.
+
+    uids: of the draft's rows. `unsure` counts as benign, as in the certificate.
+    """
+    done = round_of(draft, category, threshold)
+    if isinstance(done, str) or done.certification is None:
+        return None
+    known, drawn = all_standings(draft.lake, category), done.certification
+    row, before = {uid: i for i, uid in enumerate(uids)}, set(drawn["labelled"])
+    pairs = zip(drawn["draws"], drawn["flagged"], strict=True)
+    asked = [uid for uid, flagged in pairs if flagged and uid not in before]
+    if not asked or certification.pending(drawn, known) or not all(uid in row for uid in asked):
+        return None
+    benign = [not certification.truth(known[uid], flagged=True) for uid in asked]
+    return Drawn(np.array([row[uid] for uid in asked], np.int64), np.array(benign, np.bool_))
 
 
 def of_round(lake: Lake, category: Category, done: Round) -> dict[str, Any]:
@@ -97,12 +124,11 @@ def frozen(lake: Lake, category: Category, done: Round) -> certification.Frozen:
     key = scoring.score_key(version, done.model)
     tables = [read_table(lake.column_path(group, key, part.part), ["score"]) for part in version.parts]
     scores = np.concatenate([np.asarray(table["score"], dtype=np.float32) for table in tables])
-    return certification.Frozen(
-        pool.table["uid"].to_pylist(),
-        pool.usable & (scores >= np.float32(done.threshold or 0.0)),
-        pool.usable & ~(scores >= np.float32(done.threshold or 0.0)),
-        subgroup_members(version, category),
-    )
+    uids = pool.table["uid"].to_pylist()
+    hidden = set(done.certification["hidden"] if done.certification else ())  # never shown, so never drawn
+    shown = pool.usable & np.array([uid not in hidden for uid in uids], np.bool_)
+    reached = scores >= np.float32(done.threshold or 0.0)
+    return certification.Frozen(uids, shown & reached, shown & ~reached, subgroup_members(version, category))
 
 
 def subgroup_members(version: Version, category: Category) -> Mapping[str, np.ndarray]:

@@ -77,7 +77,7 @@ def certificates(
     A subgroup's draws are draws from the subgroup, whose strata stand in the same proportion to the draw as the whole.
     """
     whole = np.ones(len(frozen.uid), np.bool_)
-    groups = {EVERYONE: whole, **frozen.groups}
+    groups = {EVERYONE: whole, **{name: mask for name, mask in frozen.groups.items() if mask.any()}}
     of = _large if certification["method"] == LARGE_POOL else _census
     return {name: of(frozen, certification, known, (name, mask), (goal, seeds)) for name, mask in groups.items()}
 

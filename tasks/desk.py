@@ -22,12 +22,10 @@ from tasks.errors import UsageError
 from tasks.files import read_table
 from tasks.given import SEED, log_path
 from tasks.label_files import IMPORT
-from tasks.label_log import NEGATIVE, POSITIVE, UNDO, UNSURE, Entry, Tail, append, standings
+from tasks.label_log import ADJUDICATION, UNDO, Entry, Tail, append, standings
 from tasks.lake import Lake, Version
 from tasks.rounds import Round, latest_round
 
-ANSWERS: Final = (POSITIVE, NEGATIVE, UNSURE)
-ADJUDICATION: Final = "adjudication"  # the source of an answer that settles what others disagree on
 LONGEST_NAME: Final = 40  # characters
 
 
@@ -75,7 +73,7 @@ def open_queue(lake: Lake, category: str) -> Queue:
     """The newest round's queue. UsageError where there is none; LakeError names a damaged round."""
     found = latest_round(lake, category)
     if found is None:
-        raise UsageError(f"category {category!r} has no round yet; run `sluice label` first")
+        raise UsageError(f"category {category!r} has no round yet; begin with `sluice label next {category}`")
     arms: dict[str, str] = {}
     for item in found.items:
         arms.setdefault(item.uid, item.arm)
@@ -160,8 +158,7 @@ class Desk:
         self._latest = max([self._latest, *(datetime.fromisoformat(entry.time) for entry in self._mine[uid])])
         (self._covered.add if recent and uid in self.queue.arms else self._covered.discard)(uid)
         told = [entry for entry in standing if entry.source != SEED]  # what tests the annotators settles nothing
-        disagree = uid not in self.excluded and any(one.disagree for one in standings(told).values())
-        if disagree and told[-1].source != ADJUDICATION:
+        if uid not in self.excluded and any(one.disagree for one in standings(told).values()):
             self._disputed[uid] = tuple({entry.annotator: entry for entry in told}.values())
         else:
             self._disputed.pop(uid, None)
@@ -187,7 +184,7 @@ class Desk:
         self._append({uid: (label, self.queue.arms[uid]) for uid, label in new.items()})
 
     def adjudicate(self, uid: str, label: str) -> None:
-        """Append an answer to what others disagree on; it is written like any other."""
+        """Append an answer that settles what others disagree on."""
         self._append({uid: (label, ADJUDICATION)})
 
     def undo(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +22,7 @@ from tasks.blocklist import Blocklist, Hashes
 from tasks.category_spec import Category
 from tasks.errors import ConfigError
 from tasks.files import write_table
+from tasks.filter_facts import category_facts
 from tasks.filtered_neighbors import near_filtered
 from tasks.filtered_neighbors import reason as near_reason
 from tasks.given import Given, given
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from tasks.lake import MapParts, Version
 
 REVISION = 1
-NAMED: Final = 5  # contradicting uids in the summary
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,10 @@ def run(version: Version, config: Config, map_parts: MapParts) -> Version:
     decided, near = decide(draft, config, beside, (rows, judged, said))
     draft.write_decision(decision_of(version.table("decision"), decided), key)
     draft = draft.derive("filter", columns={"decision": key}, artifacts=written(draft, categories, judged, pool))
-    facts = {one.name: category_facts(draft, labels[one.name], labelled[one.name], one, pool) for one in judged}
+    facts = {
+        one.name: category_facts(draft, category, (labels[one.name], *labelled[one.name]), one, pool)
+        for category, one in zip(categories, judged, strict=True)
+    }
     summary = removal.summary(judged, facts, pool.usable)
     summary["removed"] = int(decided.filtered.sum())
     summary["share"] = round(summary["removed"] / max(int(pool.usable.sum()), 1), 6)
@@ -168,37 +171,6 @@ def write_curve(version: Version, judged: removal.Judged, pool: Pool) -> str:
         with version.lake.new_artifact(kind, key) as folder:
             write_table(folder / "curve.parquet", removal.curve(judged, pool.usable))
     return key
-
-
-def label_facts(pool: Pool, labels: Given, labelled: scoring.Labelled) -> dict[str, Any]:
-    """What became of what people said; labels that were not used are counted, not refused."""
-    known = set(pool.table["uid"].to_pylist())
-    unknown = sum(uid not in known for uid in labels.labels)
-    return {
-        "unknown_uids": unknown,  # not in the pool
-        "unusable_uids": len(labels.labels) - unknown - len(labelled.uid),  # quarantined
-        "unsure": labels.unsure,
-        "reserved": labels.reserved,  # drawn to certify, so not trained on
-        "damaged_lines": labels.damaged,  # of the log of labels
-        "contradictions": len(labels.contradicting),  # the positive label stands
-        "contradicting_uids": list(labels.contradicting[:NAMED]),
-    }
-
-
-def category_facts(
-    draft: Version,
-    labels: Given,
-    labelled: tuple[scoring.Labelled, scoring.Labelled],
-    judged: removal.Judged,
-    pool: Pool,
-) -> dict[str, Any]:
-    """One category's figures."""
-    return {
-        **label_facts(pool, labels, labelled[0]),
-        **scoring.read_facts(draft.artifact(f"model.{judged.name}")),
-        **removal.facts(judged, pool.usable),
-        "certificate": certificate_files.read(draft, judged.name),
-    }
 
 
 def said_by(judged: list[removal.Judged], usable: NDArray[np.bool_]) -> overrides.Decided:

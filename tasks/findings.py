@@ -178,6 +178,9 @@ class Category:
     negatives: int
     smaller: Sequence[Mapping[str, Any]]  # removals and their recall_estimate, largest share first
     warnings: Sequence[str]
+    benign: Mapping[str, Any]  # the share of what is removed that does not belong to the category
+    certificate: Mapping[str, Any]  # verdict and sentence, and the bounds where something was shown
+    subgroups: Sequence[Mapping[str, Any]]  # name, samples, removed, share, recall_estimate, certificate
 
 
 def category_facts(version: Version) -> list[Category]:
@@ -188,6 +191,12 @@ def category_facts(version: Version) -> list[Category]:
 
 def _category(name: str, told: Mapping[str, Any]) -> Category:
     recall, warnings = told["recall_estimate"], list(told["warnings"])
+    certificate = told["certificate"]
+    certified = certificate.get("subgroups", {})
+    if certificate.get("not_covered"):
+        warnings.append(
+            f"{len(certificate['not_covered']):,} parts came after the certificate, which does not cover them"
+        )
     if told.get("contradictions"):
         warnings.append(f"{told['contradictions']:,} samples are labelled both yes and no; the yes stands")
     unused = told.get("unknown_uids", 0) + told.get("unusable_uids", 0)
@@ -206,7 +215,18 @@ def _category(name: str, told: Mapping[str, Any]) -> Category:
         told["negatives"],
         told["suggestions"],
         warnings,
+        told["benign"],
+        certificate,
+        [{"name": group, **one, "certificate": certified.get(group)} for group, one in told["subgroups"].items()],
     )
+
+
+def recall_points(version: Version, category: str) -> list[dict[str, Any]]:
+    """The category's pointwise curve: threshold, recall_estimate, recall_lower, removed, share; by rising share."""
+    if f"curve.{category}" not in version.artifacts:
+        return []
+    points = read_table(version.artifact(f"curve.{category}") / "curve.parquet").to_pylist()
+    return [point for point in points if point["recall_estimate"] is not None]
 
 
 def near_threshold(version: Version, category: Category, most: int) -> tuple[list[int], list[int]]:

@@ -78,6 +78,9 @@ def metrics(version: Version, stage: str) -> dict[str, float | None]:
         for name in ("decision", *QUERIES[stage]):
             found |= database.run("gates", name).to_pylist()[0]
     found["samples_missing"] = version.rows - found["samples"]
+    if stage == "filter":
+        for category, facts in version.summary.get("filter", {}).get("categories", {}).items():
+            found |= certified(category, facts["certificate"])
     if stage == "dedup":
         facts = version.summary.get("dedup", {})
         found["survivor_pairs"] = facts.get("survivor_pairs")
@@ -86,6 +89,16 @@ def metrics(version: Version, stage: str) -> dict[str, float | None]:
         published = version.artifact("published") / "samples.parquet"
         found["rows_unpublished"] = version.rows - pq.read_metadata(published).num_rows
     return {name: None if value is None else float(value) for name, value in found.items()}
+
+
+def certified(category: str, certificate: Mapping[str, Any]) -> dict[str, float]:
+    """The bounds that hold for every part of the version: where a part is not covered, or nothing shown, none does."""
+    covered = not certificate.get("not_covered")
+    recall, elusion = (certificate.get(name) if covered else None for name in ("recall_lower", "elusion_upper"))
+    return {
+        f"certified_recall.{category}": 0.0 if recall is None else float(recall),
+        f"certified_elusion.{category}": 1.0 if elusion is None else float(elusion),
+    }
 
 
 def _norms(version: Version) -> pa.Table:

@@ -1,7 +1,8 @@
 """What people said of a category, and what of it may train: the labels file, the lake's log, less what certifies.
 
-Labels that were drawn to certify a model must not train it. They are held back while their round is the newest; when
-another round is begun they train like any other, and certify nothing any more. METHODS.md, section 1.
+Labels that were drawn to certify a model must not train it, and those that were picked in the same round would make
+another model of it. Both are held back while their round is the newest; when another round is begun they train like
+any other, and certify nothing any more. METHODS.md, section 1.
 """
 
 from __future__ import annotations
@@ -40,13 +41,16 @@ def log_path(lake: Lake, category: str) -> Path:
     return lake.home / "labels" / f"{category}.csv"
 
 
-def given(lake: Lake, category: Category) -> Given:
-    """The category's labels. LabelsError where there are none at all, or where its file cannot be read."""
+def given(lake: Lake, category: Category, *, next_round: bool = False) -> Given:
+    """The category's labels; `next_round`: as they train in a round that is about to begin, when none is held back.
+
+    LabelsError where there are none at all, or where its file cannot be read.
+    """
     log = read_log(log_path(lake, category.name), category.name)
     entries = [entry for entry in log.entries if entry.source != SEED]
     file = _file(category)
-    held = reserved(latest_round(lake, category.name))
-    used = [entry for entry in entries if not (entry.source == CERTIFICATION and entry.uid in held)]
+    held = frozenset() if next_round else reserved(latest_round(lake, category.name))
+    used = [entry for entry in entries if (entry.uid, entry.source) not in held]
     everything, training = _merged(file, standings(entries)), _merged(file, standings(used))
     if not everything:
         raise LabelsError(nothing(category, log))
@@ -59,11 +63,11 @@ def given(lake: Lake, category: Category) -> Given:
     )
 
 
-def reserved(newest: Round | None) -> frozenset[str]:
-    """The uids whose certification labels may not train yet."""
+def reserved(newest: Round | None) -> frozenset[tuple[str, str]]:
+    """uid and source of the labels that may not train yet."""
     if newest is None or newest.certification is None:
         return frozenset()
-    return frozenset(item.uid for item in newest.items if item.arm == CERTIFICATION)
+    return frozenset((item.uid, item.arm) for item in newest.items)
 
 
 def all_standings(lake: Lake, category: Category) -> dict[str, Standing]:

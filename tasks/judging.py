@@ -74,9 +74,14 @@ def judge(
     return removal.Judged(category.name, category.confidence, threshold, recall, positives, scores, positive, negative)
 
 
-def one_a_unit(labelled: scoring.Labelled, scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The lowest score of each positive image: its copies say nothing new about recall."""
+def one_a_unit(
+    labelled: scoring.Labelled, scores: NDArray[np.float32], inside: NDArray[np.bool_] | None = None
+) -> NDArray[np.float32]:
+    """The lowest score of each positive image: its copies say nothing new about recall.
+
+    inside: (rows of the version,) which samples to look at; default all.
+    """
     lowest: dict[str, float] = {}
-    for i in np.flatnonzero(labelled.label):
+    for i in np.flatnonzero(labelled.label if inside is None else labelled.label & inside[labelled.row]):
         lowest[labelled.unit[i]] = min(lowest.get(labelled.unit[i], np.inf), float(scores[i]))
     return np.array(list(lowest.values()), dtype=np.float32)

@@ -28,7 +28,7 @@ def status_of(lake: Lake, category: Category) -> dict[str, Any]:
     newest = rounds[-1].report if rounds else {}
     return {
         "category": category.name,
-        "rounds": [asdict(one) if hasattr(one, "__dataclass_fields__") else one._asdict() for one in history],
+        "rounds": [one._asdict() for one in history],
         "labels": {
             "positive": sum(one.label is True for one in standing.values()),
             "negative": sum(one.label is False for one in standing.values()),
@@ -41,7 +41,7 @@ def status_of(lake: Lake, category: Category) -> dict[str, Any]:
         "certificate": certificate_files.of_round(lake, category, certified[-1]) if certified else None,
         "advice": [
             text
-            for text in (advice.another(history, len(rounds[-1].items), None) if rounds else None,
+            for text in (advice.another(history) if rounds else None,
                          advice.stop(history, facts))
             if text
         ],

@@ -15,6 +15,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tasks.blocklist import blocked_rows
 from tasks.errors import PoolError
 from tasks.files import read_table
 from tasks.images import ImageProblem, decode
@@ -31,10 +32,12 @@ _UNREADABLE: Final = (OSError, EOFError, ValueError, pa.ArrowException, tarfile.
 def thumbnails(version: Version, rows: Iterable[int], size: int = 96) -> dict[int, str | None]:
     """Row of the version → data URI of a WebP of at most size × size pixels.
 
-    None where the source is gone, changed since (the bytes' sha256 is not the sample's) or not an image.
+    None where the source is gone, changed since (the bytes' sha256 is not the sample's) or not an image, and where the
+    blocklist matched: that is never shown.
     """
-    wanted = sorted(set(rows))
-    out: dict[int, str | None] = dict.fromkeys(wanted)
+    hidden = blocked_rows(version)
+    out: dict[int, str | None] = dict.fromkeys(sorted(set(rows)))
+    wanted = [row for row in out if not hidden[row]]
     try:
         shards = source_shards(version)
     except PoolError:

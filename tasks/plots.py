@@ -7,8 +7,9 @@ goes through `escape`: terms and labels come from captions and may hold anything
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup, escape
@@ -123,6 +124,37 @@ def histogram(
         side = "end" if x > WIDTH * 0.6 else ""
         parts.append(_line(x, top - 12, x, floor, "threshold"))
         parts.append(_text(x + (-8 if side else 8), top - 2, f"threshold {threshold:.4g}", f"value {side}"))
+    parts.append(_text((left + WIDTH) / 2, height - 6, label, "tick middle"))
+    return _svg(height, label, parts)
+
+
+def recall_curve(points: Sequence[Mapping[str, Any]], chosen: float | None, label: str) -> Markup:
+    """Recall against the share that is removed, one point a threshold: the estimate, and its lower bound below it.
+
+    points: share, recall_estimate and recall_lower, by rising share. chosen: the share that is removed now.
+    """
+    left, top, bottom, height = 60, 26, 46, 290
+    floor, most = height - bottom, max([*(point["share"] for point in points), chosen or 0, 1e-9])
+
+    def place(share: float, recall: float) -> str:
+        return f"{_number(left + share / most * (WIDTH - left - 20))},{_number(floor - recall * (floor - top))}"
+
+    parts = []
+    for recall in (0, 0.25, 0.5, 0.75, 1):
+        y = floor - recall * (floor - top)
+        parts += [_line(left, y, WIDTH - 20, y, "grid" if recall else "axis")]
+        parts += [_text(left - 8, y + 4, f"{100 * recall:g}%", "tick end")]
+    for tick in ticks(0, most, 8):
+        x = left + tick / most * (WIDTH - left - 20)
+        parts.append(_text(x, floor + 18, f"{100 * tick:g}%", "tick middle"))
+    for name, kind in (("recall_lower", "bound"), ("recall_estimate", "estimate")):
+        line = " ".join(place(point["share"], point[name]) for point in points if point[name] is not None)
+        parts.append(f'<polyline points="{line}" class="{kind}"/>')
+    if chosen is not None:
+        x = left + chosen / most * (WIDTH - left - 20)
+        side = "end" if x > WIDTH * 0.6 else ""
+        parts += [_line(x, top - 12, x, floor, "threshold")]
+        parts += [_text(x + (-8 if side else 8), top - 2, "removed now", f"value {side}")]
     parts.append(_text((left + WIDTH) / 2, height - 6, label, "tick middle"))
     return _svg(height, label, parts)
 

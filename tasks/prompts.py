@@ -17,10 +17,11 @@ from tasks.encoder import EncoderSpec, encoder
 
 def embed_prompts(spec: EncoderSpec, prompts: Sequence[str]) -> NDArray[np.float32]:
     """(d,) mean of the prompts' text embeddings, of unit norm."""
-    import open_clip
     import torch
 
-    loaded = encoder(spec)
+    loaded = encoder(spec)  # first: it declares what open_clip's import may lack
+    import open_clip
+
     tokenizer = open_clip.get_tokenizer(Path(spec.model).stem if spec.config else spec.model)
     with torch.inference_mode():
         texts = loaded.model.encode_text(tokenizer(list(prompts)).to(loaded.device)).float()

@@ -16,6 +16,7 @@ import pyarrow as pa
 from markupsafe import Markup
 
 from tasks import findings, plots
+from tasks.certificate import percent_down, percent_up
 from tasks.findings import Funnel, facts
 from tasks.lake import Version
 from tasks.pictures import thumbnails
@@ -61,7 +62,7 @@ def render(version: Version, feature: Sequence[str] = (), *, pictures: bool = Tr
     )
     pages.filters |= {
         "count": count, "share": share, "signed": signed, "figures": figures, "short": short,
-        "sentence": sentence, "allowed": allowed,
+        "sentence": sentence, "allowed": allowed, "percent_down": percent_down, "percent_up": percent_up,
     }  # fmt: skip
     return pages.get_template("report.html").render(context(version, feature, pictures=pictures))
 
@@ -90,6 +91,7 @@ def context(version: Version, feature: Sequence[str], *, pictures: bool) -> dict
             {
                 "told": one,
                 "histogram": _scores(version, one),
+                "curve": _curve(version, one, funnel),
                 "above": _strip(version, near[one.name][0], shown),
                 "below": _strip(version, near[one.name][1], shown),
             }
@@ -140,6 +142,12 @@ def _scores(version: Version, category: findings.Category) -> Markup | None:
     if not sum(counts):
         return None
     return plots.histogram(counts, edges, category.threshold, f"score for {category.name}", log=True)
+
+
+def _curve(version: Version, category: findings.Category, funnel: Funnel) -> Markup | None:
+    points = findings.recall_points(version, category.name)
+    now = category.removed / funnel.usable if funnel.usable else None
+    return plots.recall_curve(points, now, "share of the usable samples removed") if len(points) > 1 else None
 
 
 def _strip(version: Version, rows: Sequence[int], shown: Mapping[int, str | None]) -> list[Picture]:

@@ -11,9 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from tasks import findings
+from tasks.certificate import percent_down, percent_up
 from tasks.findings import Funnel, facts
 from tasks.lake import Version
-from tasks.wording import count, figures, plural, share, short, signed
+from tasks.wording import count, plural, share, short, signed
 
 WIDTH: Final = 100  # columns
 BAR: Final = 44
@@ -65,13 +66,29 @@ def _apart(funnel: Funnel) -> list[Text]:
 def _filter(version: Version) -> list[Text]:
     lines = []
     for told in findings.category_facts(version)[:3]:
-        recall = f"recall {share(told.recall)} (at least {share(told.lower)} at {share(told.confidence)} confidence)"
-        line = f"{short(told.name, 20)}: {count(told.removed)} removed, threshold {figures(told.threshold)}, {recall}"
-        lines.append(Text(short(line, WIDTH)))
-    if not lines:
-        return []
-    note = Text("recall is an estimate on labelled positives, not a certificate", style="dim")
-    return [*_heading("Filter"), *lines, note]
+        recall = f"recall by estimate {share(told.recall)} (at least {share(told.lower)})"
+        line = f"{short(told.name, 20)}: {count(told.removed)} removed{_benign(told)}, {recall}"
+        lines += [Text(short(line, WIDTH)), Text(short(f"  {_certified(told)}", WIDTH), style="dim")]
+    return [*_heading("Filter"), *lines] if lines else []
+
+
+def _benign(told: findings.Category) -> str:
+    found = told.benign
+    if found["estimate"] is None:
+        return ""
+    if found["lower"] is None:
+        return f", {share(found['estimate'])} of them benign by the scores"
+    return f", {share(found['estimate'])} of them benign ({share(found['lower'])} to {share(found['upper'])})"
+
+
+def _certified(told: findings.Category) -> str:
+    """The certificate in a line; its sentence where nothing was shown."""
+    found = told.certificate
+    if found.get("elusion_upper") is None:
+        return str(found["sentence"])
+    recall = "unknown" if found["recall_lower"] is None else f"at least {percent_down(found['recall_lower'])}"
+    left = f"at most {percent_up(found['elusion_upper'])} of what is kept is positive"
+    return f"{found['verdict']}: recall {recall} ({share(found['target'])} wanted), {left}"
 
 
 def _words(version: Version) -> list[Any]:

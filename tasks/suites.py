@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Final
 
 from tasks.errors import ConfigError
@@ -18,12 +19,22 @@ class Config:
     min_pair_recall: float = 0.9  # estimated share of the near-duplicate pairs that were found
     min_effective_sample_share: float = 0.3  # effective sample size / kept samples
     min_kept: int = 1  # samples
+    min_certified_recall: Mapping[str, float] = dataclasses.field(default_factory=dict)  # category → share
+    max_certified_elusion: Mapping[str, float] = dataclasses.field(default_factory=dict)  # category → share of the kept
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if field.name != "min_kept" and not 0 <= value <= 1:
-                raise ConfigError(f"gates.{field.name}: a share between 0 and 1 was expected, {value} was found")
+            named = value if isinstance(value, Mapping) else {"": value}
+            for category, share in named.items() if field.name != "min_kept" else ():
+                if not 0 <= share <= 1:
+                    where = ".".join(("gates", field.name, *([category] if category else [])))
+                    raise ConfigError(f"{where}: a share between 0 and 1 was expected, {share} was found")
+
+    @property
+    def certified(self) -> frozenset[str]:
+        """The categories of which something must be certified."""
+        return frozenset(self.min_certified_recall) | frozenset(self.max_certified_elusion)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +60,20 @@ COMMON: Final = (
 )
 
 
+def certified(config: Config) -> list[Bound]:
+    """What must be certified of all parts; what is not certified counts as the worst there is."""
+    recall = [
+        Bound(f"certified_recall.{name}", low, None, f"recall of {name!r} certified for all parts, 0 where none is")
+        for name, low in config.min_certified_recall.items()
+    ]
+    return recall + [
+        Bound(
+            f"certified_elusion.{name}", 0, high, f"share of {name!r} left in what is kept, 1 where none is certified"
+        )
+        for name, high in config.max_certified_elusion.items()
+    ]
+
+
 def suite(stage: str, config: Config, threshold: float = 0.0) -> tuple[Bound, ...]:
     """The bounds of one step; `threshold` is dedup's cosine."""
     kept = Bound("kept", config.min_kept, None, "samples kept")
@@ -66,6 +91,7 @@ def suite(stage: str, config: Config, threshold: float = 0.0) -> tuple[Bound, ..
         "filter": (
             kept,
             Bound("filtered_share", 0, config.max_filtered, "share of the usable samples filtered"),
+            *certified(config),
         ),
         "dedup": (
             kept,

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import streamlit as st
 
 from infra.dashboard import labelling
 
-st.set_page_config(page_title="Sluice", layout="wide")
+SIDEBAR: Final = 230  # pixels; the picture has the rest
+
+st.set_page_config(page_title="Sluice", layout="wide", initial_sidebar_state=SIDEBAR)
 st.navigation([st.Page(labelling.page, title="Labelling", url_path="labelling")]).run()

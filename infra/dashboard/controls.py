@@ -102,8 +102,11 @@ def specification(desk: Desk) -> None:
             st.caption("No specification was written; `counts` and `counts_not` of the category belong here.")
 
 
-def finished() -> None:
+def finished(desk: Desk) -> None:
     """All is answered."""
     st.subheader("All answered")
-    st.write("Every sample of this queue has your answer. The next run of `sluice label` learns from them.")
+    st.write(
+        "Every sample of this queue has your answer. "
+        f"`sluice label next {desk.queue.round.category}` learns from them."
+    )
     undo()

@@ -23,12 +23,12 @@ def grid(desk: Desk, cache: ThumbnailCache) -> None:
     if at is None:
         at = st.session_state.page = _open_page(desk, 0)
     if at is None:
-        controls.finished()
+        controls.finished(desk)
         return
     pages = desk.pages(SIZE)
     cards = desk.queue.cards(pages[at])
     found = cache.get([card.row for card in cards if card.row is not None])
-    left, right = st.columns([7, 3], gap="large")
+    left, right = st.columns([7, 3], gap="medium")
     with left:
         for start in range(0, len(cards), ACROSS):
             for place, column in enumerate(st.columns(ACROSS), start):

@@ -17,8 +17,9 @@ from tasks.errors import SluiceError, UsageError
 from tasks.lake import Lake, find_pool
 from tasks.thumbnail_cache import ThumbnailCache
 
+SINGLE: Final = "One at a time"
 DISAGREEMENTS: Final = "Disagreements"
-VIEWS: Final = {"One at a time": single.queue, "Grid": grid.grid, DISAGREEMENTS: single.disagreements}
+VIEWS: Final = {SINGLE: single.queue, "Grid": grid.grid, DISAGREEMENTS: single.disagreements}
 
 
 def page() -> None:
@@ -42,7 +43,7 @@ def _page(lake: Lake) -> None:
     rounds = newest_rounds(lake)
     if not rounds:
         st.subheader("Nothing to label yet")
-        st.write("No category of this pool has a queue. `sluice label` picks samples and writes one; then reload.")
+        st.write("No category of this pool has a queue. `sluice label next CATEGORY` picks samples and writes one; then reload.")
         return
     annotator = _annotator()
     if annotator is None:
@@ -52,10 +53,11 @@ def _page(lake: Lake) -> None:
         names = list(rounds)  # of a to z, 0 to 9, _ and -: no Markdown
         category = st.pills("Category", names, default=names[0], required=True, key="category")
     queue = _queue(str(lake.root), lake.pool, category, rounds[category])
-    desk = _desk(queue, annotator)
+    newest = lake.numbers()[-1]  # may block what older versions did not
+    desk = _desk(queue, annotator, newest)
     view = _sidebar(desk)
     controls.told()
-    VIEWS[view](desk, _thumbnails(str(lake.root), lake.pool, queue.round.version))
+    VIEWS[view](desk, _thumbnails(str(lake.root), lake.pool, queue.round.version, newest))
 
 
 def _annotator() -> str | None:
@@ -87,13 +89,14 @@ def _queue(root: str, pool: str, category: str, number: int) -> Queue:
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _thumbnails(root: str, pool: str, version: int) -> ThumbnailCache:
+def _thumbnails(root: str, pool: str, version: int, newest: int) -> ThumbnailCache:
+    """Of one version; made anew with every `newest` version of the pool."""
     return ThumbnailCache(Lake(Path(root), pool).version(version))
 
 
-def _desk(queue: Queue, annotator: str) -> Desk:
-    """The session's desk, with what others wrote meanwhile; another one for another queue or name."""
-    wanted = (str(queue.version.lake.home), queue.round.category, queue.round.number, annotator)
+def _desk(queue: Queue, annotator: str, newest: int) -> Desk:
+    """The session's desk, with what others wrote meanwhile; another one for another queue, name or newest version."""
+    wanted = (queue.round.category, queue.round.number, annotator, newest)
     if st.session_state.get("desk_of") != wanted:
         st.session_state.desk = Desk(queue, annotator, blocked_uids(queue.version))
         st.session_state.desk_of = wanted
@@ -106,19 +109,21 @@ def _sidebar(desk: Desk) -> str:
     """How to look, and where everything stands; returns the view's name."""
     progress = desk.progress
     disputed = len(desk.disputes())
+    names = {name: f"{name} ({disputed:,})" if name == DISAGREEMENTS else name for name in VIEWS}
     with st.sidebar:
-        view = st.radio(
-            "View",
-            list(VIEWS),
-            key="view",
-            format_func=lambda name: f"{name} ({disputed:,})" if name == DISAGREEMENTS else name,
-        )
-        st.toggle("Show all pictures sharp", key="all_sharp")
+        # Pills and buttons, no radio or switch: these would keep the keyboard once they were clicked.
+        view = st.pills("View", list(VIEWS), default=SINGLE, required=True, format_func=names.__getitem__, key="view")
+        word = "Blur pictures again" if st.session_state.get("all_sharp") else "Show all pictures sharp"
+        st.button(word, key="all", on_click=_show_all)
         st.caption(f"Round {desk.queue.round.number}. {progress.covered:,} of {progress.total:,} answered by anyone.")
         if progress.withheld:
             st.caption(f"{progress.withheld:,} withheld: they match the blocklist and are never displayed.")
         if desk.tail.damaged:
-            st.warning(f"{len(desk.tail.damaged):,} damaged lines in the log of labels; see `sluice label status`.")
+            st.warning(f"{len(desk.tail.damaged):,} damaged lines in the log of labels; see `sluice label status {desk.queue.round.category}`.")
     share = progress.answered / progress.total if progress.total else 1.0
     st.progress(share, f"{progress.answered:,} of {progress.total:,} answered by you")
     return str(view)
+
+
+def _show_all() -> None:
+    st.session_state.all_sharp = not st.session_state.get("all_sharp")

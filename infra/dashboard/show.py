@@ -18,14 +18,15 @@ CAPTION: Final = 1_500  # characters shown; a caption may have millions
 STYLE: Final = """<style>
 [data-testid="stHeader"] { background: transparent; pointer-events: none; }
 [data-testid="stHeader"] button { pointer-events: auto; }
-[data-testid="stMainBlockContainer"] { padding: 1.6rem 3.5rem 1rem; max-width: 92rem; }
+[data-testid="stMainBlockContainer"] { padding: 1.2rem 2rem 1rem; max-width: 100rem; }
 [data-testid="stElementToolbar"] { display: none; }
+.st-key-caption { max-height: 40vh; overflow-y: auto; }
 [class*="st-key-picture"] { overflow: hidden; border-radius: 8px; background: #e9ecec; }
 [class*="st-key-picture"] [data-testid="stImage"], [class*="st-key-picture"] [data-testid="stImageContainer"],
 [class*="st-key-picture"] [data-testid="stFullScreenFrame"] { width: 100%; }
 [class*="st-key-picture"] img { width: 100%; object-fit: contain; border-radius: 0; }
-[class*="st-key-picture-large"] { min-height: 68vh; justify-content: center; }
-[class*="st-key-picture-large"] img { height: 68vh; }
+[class*="st-key-picture-large"] { min-height: 74vh; justify-content: center; }
+[class*="st-key-picture-large"] img { height: 74vh; }
 [class*="st-key-picture-small"] { min-height: 19vh; justify-content: center; }
 [class*="st-key-picture-small"] img { height: 19vh; }
 [class*="st-key-picture"] [data-testid="stText"] { padding: 1rem; }
@@ -37,25 +38,18 @@ STYLE: Final = """<style>
 .st-key-question [data-testid="stText"] { font-size: 1.05rem; font-weight: 600; }
 [class*="st-key-cell"] { gap: 0.3rem; }
 [class*="st-key-cell"] button { min-height: 1.9rem; padding-block: 0; }
-[class*="st-key-cell-1"] [class*="st-key-picture"] { outline: 4px solid #b4532a; outline-offset: -4px; }
-[class*="st-key-cell-0"] [class*="st-key-picture"] { outline: 4px solid #2f7d6b; outline-offset: -4px; }
-[class*="st-key-cell-unsure"] [class*="st-key-picture"] { outline: 4px solid #b59a2c; outline-offset: -4px; }
+[class*="st-key-cell-1"] [class*="st-key-picture"] { outline: 4px solid #b4532a; }
+[class*="st-key-cell-0"] [class*="st-key-picture"] { outline: 4px solid #2f7d6b; }
+[class*="st-key-cell-unsure"] [class*="st-key-picture"] { outline: 4px solid #b59a2c; }
 </style>"""
 
-# A key that is held down answers once, not thirty pictures a second; and a switch that was clicked does not keep the
-# keyboard to itself. Constant text: nothing of a pool is ever part of it.
+# A key that is held down answers once, not thirty pictures a second. Constant text: nothing of a pool is part of it.
 SCRIPT: Final = """<script>
 if (!window.sluiceKeys) {
   window.sluiceKeys = true;
   window.addEventListener("keydown", (event) => {
-    if (event.repeat && !event.target.matches("input[type=text], textarea")) {
-      event.stopImmediatePropagation();
-      event.preventDefault();
-    }
+    if (event.repeat && !event.target.matches("input, textarea")) event.stopImmediatePropagation();
   }, true);
-  window.addEventListener("change", (event) => {
-    if (event.target.matches("input[type=radio], input[type=checkbox]")) event.target.blur();
-  });
 }
 </script>"""
 

@@ -17,9 +17,9 @@ def queue(desk: Desk, cache: ThumbnailCache) -> None:
     """The next sample without an answer."""
     cards = desk.pending(AHEAD)
     if not cards:
-        controls.finished()
+        controls.finished(desk)
         return
-    left, right = st.columns([3, 2], gap="large")
+    left, right = st.columns([5, 3], gap="medium")
     with left:
         shown = controls.large(cards[0], cache)
         with st.container(horizontal=True):
@@ -47,7 +47,7 @@ def disagreements(desk: Desk, cache: ThumbnailCache) -> None:
         return
     at = st.session_state.get("at", 0) % len(disputes)
     card, said = disputes[at]
-    left, right = st.columns([3, 2], gap="large")
+    left, right = st.columns([5, 3], gap="medium")
     with left:
         shown = controls.large(card, cache)
         with st.container(horizontal=True):

@@ -33,6 +33,7 @@ SHARD_ROWS = 1000
 WIDTH, HEIGHT = 136, 128  # pixels: one of Noto's bitmap glyphs
 MARKER = "demo-pool.json"  # what the pool was drawn from; its presence says that the folder is ours
 CONFIG = Path(__file__).with_name("sluice.toml")
+SPECIFICATION = Path(__file__).parent.parent / "categories" / "romance.toml"  # that CONFIG names
 NOWHERE = "\U0010ffff"  # a code point that no font may name
 
 FAILED = "failed_to_download"  # img2dataset's word for a row without an image
@@ -75,7 +76,8 @@ def draw_pool(out: Path, font: Path, emojis: Sequence[Emoji] | None = None, work
     aside.mkdir(parents=True)
     rows = _draw_shards(aside, font, emojis, workers)
     write_labels(aside, emojis, rows)
-    shutil.copyfile(CONFIG, aside / CONFIG.name)
+    for file in (CONFIG, SPECIFICATION):
+        shutil.copyfile(file, aside / file.name)
     (aside / MARKER).write_text(json.dumps(facts, indent=1), "utf-8")
     _put_in_place(aside, out)
     return out
@@ -89,7 +91,7 @@ def _facts(font: Path, emojis: Sequence[Emoji]) -> Row:
         "emoji": version("emoji"),
         "pillow": version("pillow"),
         "names_sha256": hashlib.sha256(names.encode()).hexdigest(),
-        "config_sha256": hashlib.sha256(CONFIG.read_bytes()).hexdigest(),
+        "config_sha256": hashlib.sha256(CONFIG.read_bytes() + SPECIFICATION.read_bytes()).hexdigest(),
     }
 
 

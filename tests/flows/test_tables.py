@@ -161,3 +161,11 @@ def test_a_smaller_removal_is_told_with_its_recall_or_as_impossible() -> None:
     assert "at most 10% of the pool (threshold 0.6)" in possible and "80.0%, at least 70.0% at 95%" in possible
     assert "at most 5% of the pool is not possible" in impossible
     assert smaller_removals({}) == []
+
+
+def test_a_certificate_that_fails_a_gate_is_told_with_the_parts_it_leaves_out(version: Version) -> None:
+    certificate = {"sentence": "Not certified: 5 labels lack.", "not_covered": ["late.tar"]}
+    told = version.derive("filter", summary={"categories": {"knife": {"certificate": certificate, "suggestions": []}}})
+    text = failure("filter", told, [Result("certified_recall.knife", False, 0.0, 0.9, None, "recall certified")])
+    assert "knife: Not certified: 5 labels lack." in text and "not covered: late.tar" in text
+    assert "--labels 0 --certify N" in text.splitlines()[-1]

@@ -118,6 +118,19 @@ CATEGORY = {
         {"share": 0.1, "threshold": 0.6, "removed": 1, "recall_estimate": {"estimate": 0.8, "lower": 0.7}},
         {"share": 0.05, "threshold": None, "removed": None, "recall_estimate": None},
     ],
+    "benign": {
+        "estimate": 0.6, "lower": 0.45, "upper": 0.73, "n": 30,
+        "basis": "labels drawn at random from the flagged samples",
+    },
+    "certificate": {
+        "verdict": "not certified", "sentence": "Not certified: at least 94.9% of the positives are flagged.",
+        "target": 0.99, "recall_lower": 0.9495, "elusion_upper": 0.00307, "covers": 2, "not_covered": ["00002.tar"],
+        "subgroups": {"women": {"recall_lower": 0.8123}},
+    },
+    "subgroups": {
+        name: {"samples": 9, "removed": 2, "share": 0.22, "recall_estimate": {"k": 1, "n": 3, "estimate": 0.333}}
+        for name in ("women", "men <b>")
+    },
 }  # fmt: skip
 RECALL = {"estimate": 0.991, "lower": 0.98, "upper": 0.997, "queries": 24, "exact": False}
 WEIGHTS = {
@@ -149,6 +162,10 @@ def curated(lake: Path, source: Path | str, pool: str = "small") -> Version:
         write_table(folder / "groups.parquet", pa.table({**groups, "caption": captions}))
     told = {"removed": len(clocks) - 1, "removed_exact": 0, "groups": 1, "mixed_groups": 0, "recall": RECALL}
     residual = {"rate": 0.0, "upper": 0.01, "queries": 15, "exact": False}
+    points = {"threshold": [0.9, 0.5], "recall_estimate": [0.2, 0.975], "recall_lower": [0.1, 0.88]}
+    with draft.lake.new_artifact("curve.romance", "c") as folder:
+        write_table(folder / "curve.parquet", pa.table({**points, "removed": [1, 2], "share": [0.05, 0.1]}))
+    draft = draft.derive("filter", artifacts={"curve.romance": "c"})
     draft = draft.derive("filter", summary={"categories": {"romance": CATEGORY}}, config={"share": 0.2})
     draft = draft.derive(
         "dedup", artifacts={"groups": "g"}, config={"threshold": 0.95}, summary={**told, "residual": residual}

@@ -18,7 +18,14 @@ FACTS = {
     "parent": None, "previous": None, "run": "r", "gate": None, "code": None, "created_at": EARLIER,
     "complete": True, "inputs": {},
 }  # fmt: skip
+SCORE = 0.73125
 SPECIFICATION = {"counts": "A clock face, drawn or photographed.", "counts_not": "A wheel, a plate, a coin."}
+HOSTILE = (
+    "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "[press](javascript:alert(1))",
+    "![seen](https://example.org/track.png)", ":smile: :red[stop] :material/bomb:", "$\\sqrt{x}$ $$y$$",
+    "# a head\n\n- a list", "`code` **bold** ~~gone~~", "</style><style>*{display:none}", "&lt;b&gt; \u202eabc",
+    "", "x" * 5000,
+)  # fmt: skip
 
 
 def committed(draft: Version) -> Version:
@@ -28,10 +35,8 @@ def committed(draft: Version) -> Version:
 def pictured(folder: Path, captions: Sequence[str] = (), count: int = 12) -> Version:
     """A committed version of drawn images; the first samples have the given captions."""
     items = samples(max(count, len(captions)))
-    items = [(ending, image, caption) for (ending, image, _), caption in zip(items, captions, strict=False)] + items[
-        len(captions) :
-    ]
-    return committed(ingested(folder / "lake", write_tars(folder / "pool", items)))
+    named = [(ending, image, caption) for (ending, image, _), caption in zip(items, captions, strict=False)]
+    return committed(ingested(folder / "lake", write_tars(folder / "pool", [*named, *items[len(named) :]])))
 
 
 def uids_of(version: Version) -> list[str]:
@@ -46,7 +51,7 @@ def queued(version: Version, arms: Mapping[str, str] | None = None, number: int 
     values: dict[str, Any] = {
         "category": "clock", "number": number, "created_at": BEGAN, "version": version.number, "model": "m1",
         "threshold": 0.4, "training": "t1", "certification": None, "parts": tuple(p.part for p in version.parts),
-        "report": {"specification": SPECIFICATION}, "items": tuple(Item(uid, arm, 0.7) for uid, arm in arms.items()),
+        "report": {"specification": SPECIFICATION}, "items": tuple(Item(uid, arm, SCORE) for uid, arm in arms.items()),
     }  # fmt: skip
     made = Round(**{**values, **facts})
     write_round(version.lake, made)

@@ -32,7 +32,7 @@ SIDES = [
     for side in ("low", "high")
     if getattr(bound, side) is not None
 ]
-SHARES = [field.name for field in dataclasses.fields(Config) if field.name != "min_kept"]
+SHARES = [field.name for field in dataclasses.fields(Config) if field.type == "float"]
 
 
 def inside(bounds: Sequence[Bound]) -> dict[str, float | None]:
@@ -235,3 +235,33 @@ def test_a_pool_without_samples_keeps_too_few(tmp_path: Path) -> None:
 
 def test_the_suites_and_the_questions_are_of_the_same_stages() -> None:
     assert set(gates.QUERIES) == set(STAGES)
+
+
+CERTIFIED = {"recall_lower": 0.93, "elusion_upper": 0.002, "not_covered": []}
+WANTED = Config(min_certified_recall={"knife": 0.9}, max_certified_elusion={"knife": 0.003})
+
+
+@pytest.mark.parametrize(
+    ("facts", "failing"),
+    [
+        (CERTIFIED, []),
+        ({**CERTIFIED, "recall_lower": 0.89}, ["certified_recall.knife"]),
+        ({**CERTIFIED, "elusion_upper": 0.004}, ["certified_elusion.knife"]),
+        ({**CERTIFIED, "recall_lower": None}, ["certified_recall.knife"]),
+        ({**CERTIFIED, "not_covered": ["late.tar"]}, ["certified_recall.knife", "certified_elusion.knife"]),
+        ({"recall_lower": None, "elusion_upper": None}, ["certified_recall.knife", "certified_elusion.knife"]),
+    ],
+)
+def test_a_gate_demands_what_is_certified_of_every_part(facts: dict[str, Any], failing: list[str]) -> None:
+    bounds = [bound for bound in suite("filter", WANTED) if bound.metric.startswith("certified_")]
+    assert failed(judge(gates.certified("knife", facts), bounds, "filter")) == failing
+
+
+def test_a_category_without_a_certificate_at_all_fails_the_gate_that_demands_one() -> None:
+    bounds = [bound for bound in suite("filter", WANTED) if bound.metric.startswith("certified_")]
+    assert len(failed(judge({}, bounds, "filter"))) == 2
+
+
+def test_a_certified_share_beyond_one_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"gates\.min_certified_recall\.knife: a share between 0 and 1"):
+        Config(min_certified_recall={"knife": 1.5})

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.plots import WIDTH, Mark, Step, forest, funnel, histogram, ticks
+from tasks.plots import WIDTH, Mark, Step, forest, funnel, histogram, recall_curve, ticks
 
 finite = st.floats(-1.0, 50.0, allow_nan=False)
 
@@ -58,3 +58,13 @@ def test_terms_of_any_kind_are_text(term: str) -> None:
     svg = forest([(term, [Mark("filter", 0.1)])], "change")
     texts = [found.text for found in ElementTree.fromstring(svg).iter("text")]
     assert any((text or "")[:21] == term[:21] for text in texts)
+
+
+@given(points=st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1)), max_size=30), now=st.floats(0, 1))
+def test_a_recall_curve_stays_inside_the_drawing(points: list[tuple[float, float, float]], now: float) -> None:
+    rows = [{"share": share, "recall_estimate": a, "recall_lower": b} for share, a, b in sorted(points)]
+    svg = recall_curve(rows, now, "share removed")
+    lines = [found.attrib["points"].split() for found in ElementTree.fromstring(svg).iter("polyline")]
+    assert [len(line) for line in lines] == [len(points)] * 2
+    for x, y in (pair.split(",") for line in lines for pair in line):
+        assert 0 <= float(x) <= WIDTH and 0 <= float(y) <= 290

@@ -17,7 +17,7 @@ from flows.config import CurateConfig, read_config
 from flows.progress import Reporter
 from flows.record import Record, recorded
 from flows.runtime import Runtime
-from tasks import active, embed
+from tasks import active, embed, round_report
 from tasks.active import Ask
 from tasks.category_spec import Category
 from tasks.errors import UsageError
@@ -83,7 +83,7 @@ def chosen(lake: Lake, config: CurateConfig | None, name: str | None) -> list[Wa
 def of_round(done: Round) -> Wanted:
     """What a round recorded of its category."""
     report = done.report
-    return Wanted(active.category_of(report["category"]), embed.Config(**report["embed"]), int(report["folds"]))
+    return Wanted(round_report.category_of(report["category"]), embed.Config(**report["embed"]), int(report["folds"]))
 
 
 def run_label(
@@ -120,7 +120,7 @@ def _one(
     asked = dataclasses.replace(ask, folds=wanted.folds)
     done = call(name)(version, wanted.category, asked, wanted.embedding, runtime.map_parts)
     reporter.end(f"round {done.number}: {len(done.items):,} samples to label")
-    reporter.summary(f"label-{name.replace('_', '-')}", active.markdown(done))
+    reporter.summary(f"label-{name.replace('_', '-')}", round_report.markdown(done))
     return told(done)
 
 

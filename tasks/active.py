@@ -7,15 +7,24 @@ METHODS.md, section 1.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks import advice, arms, certificate_files, certification, embed, label_plan, regions, removal, scoring
+from tasks import (
+    arms,
+    certificate_files,
+    certification,
+    embed,
+    label_plan,
+    regions,
+    removal,
+    round_report,
+    scoring,
+)
 from tasks.blocklist import blocked_rows
 from tasks.category_spec import Category
 from tasks.certificate import round_level
@@ -64,6 +73,7 @@ class State(NamedTuple):
 
     version: Version  # with the model and its scores, where there is a model
     category: Category
+    rounds: Sequence[Round]  # so far
     pool: Pool
     standing: Mapping[str, Standing]  # all that people said
     labelled: scoring.Labelled  # all usable samples with a label
@@ -81,28 +91,27 @@ def newest_version(lake: Lake) -> Version:
 
 def prepare(version: Version, category: Category, folds: int, map_parts: MapParts) -> State:
     """Train and score with what the labels teach so far, where they are of both classes."""
-    pool = read_pool(version)
+    pool, rounds = read_pool(version), read_rounds(version.lake, category.name)
     standing = all_standings(version.lake, category)
     if not standing:
-        return State(version, category, pool, standing, match(pool, {}), None)
+        return State(version, category, rounds, pool, standing, match(pool, {}), None)
     labels = given(version.lake, category, next_round=True)
     labelled, training = match(pool, labels.labels), match(pool, labels.training)
     if training.label.all() or not training.label.any():
-        return State(version, category, pool, standing, labelled, None)
+        return State(version, category, rounds, pool, standing, labelled, None)
     key = scoring.model(version, category.name, training, folds)
     columns = scoring.score_missing(version, {category.name: key}, map_parts)
     draft = version.derive("label", columns=columns, artifacts={f"model.{category.name}": key})
-    return State(draft, category, pool, standing, labelled, judge(draft, category, labelled, training))
+    return State(draft, category, rounds, pool, standing, labelled, judge(draft, category, labelled, training))
 
 
 def open_round(version: Version, category: Category, ask: Ask, embedding: embed.Config, map_parts: MapParts) -> Round:
     """Write the category's next round and return it. LakeError, LabelsError or UsageError where there can be none."""
     state = prepare(version, category, ask.folds, map_parts)
-    rounds = read_rounds(version.lake, category.name)
-    number = rounds[-1].number + 1 if rounds else 1
+    number = state.rounds[-1].number + 1 if state.rounds else 1
     rng = np.random.default_rng([number, *category.name.encode()])
     hidden = blocked_rows(version)
-    look = sum(one.certification is not None for one in rounds) + 1
+    look = sum(one.certification is not None for one in state.rounds) + 1
     drawn = _certification(state, ask, hidden, look, int(rng.integers(2**31)))
     seeds = _seeds(state, ask.seeds, hidden, rng)
     besides = {**dict.fromkeys(seeds, SEED), **dict.fromkeys(drawn["asked"] if drawn else (), CERTIFICATION)}
@@ -121,7 +130,7 @@ def open_round(version: Version, category: Category, ask: Ask, embedding: embed.
         tuple(items[i] for i in rng.permutation(len(items))),
         drawn,
         tuple(part.part for part in version.parts),
-        _report(state, ask, embedding, rounds, items),
+        round_report.of(state, ask, embedding, items),
     )
     write_round(version.lake, done)
     return done
@@ -170,7 +179,8 @@ def _picked(
     """uid → arm: what annotators disagree about first, then what the arms pick."""
     uids = state.pool.table["uid"].to_pylist()
     vectors = scoring.gather(state.version.embeddings(), state.labelled.row) if len(state.labelled.row) else None
-    argued = disputed(state.standing, state.labelled, vectors, ask.apart) if vectors is not None else []
+    asked = {item.uid for one in state.rounds for item in one.items if item.arm == DISAGREEMENT}
+    argued = disputed(state.standing, state.labelled, vectors, ask.apart, asked) if vectors is not None else []
     usable = {uids[row] for row in np.flatnonzero(state.pool.usable & ~hidden).tolist()}
     first = [uid for uid in argued if uid in usable and uid not in besides][: ask.labels]
     if len(first) == ask.labels:
@@ -220,52 +230,3 @@ def _items(state: State, asked: Mapping[str, str]) -> list[Item]:
     row = {uid: i for i, uid in enumerate(state.pool.table["uid"].to_pylist())} if asked else {}
     scores = state.judged.scores if state.judged is not None else None
     return [Item(uid, arm, None if scores is None else round(float(scores[row[uid]]), 6)) for uid, arm in asked.items()]
-
-
-def _report(
-    state: State, ask: Ask, embedding: embed.Config, rounds: Sequence[Round], items: Sequence[Item]
-) -> dict[str, Any]:
-    """What the round says to people, and what the next one needs to know of the category."""
-    history = [advice.bought(one, state.standing) for one in rounds]
-    models = [one.report["model"] for one in rounds if one.report.get("model")]
-    model = None
-    if state.judged is not None:
-        model = {
-            **scoring.read_facts(state.version.artifact(f"model.{state.category.name}")),
-            **removal.facts(state.judged, state.pool.usable),
-        }
-        models.append(model)
-    picked = [item for item in items if item.arm not in (CERTIFICATION, SEED)]
-    scores = [item.score for item in picked if item.score is not None]
-    certified = [one for one in rounds if one.certification is not None]
-    facts = certificate_files.of_round(state.version.lake, state.category, certified[-1]) if certified else None
-    texts = [advice.another(history, len(picked), sum(scores) if scores else None) if picked else None]
-    return {
-        "specification": state.category.specification,
-        "category": asdict(state.category),
-        "embed": asdict(embedding),
-        "folds": ask.folds,
-        "arms": dict(sorted(Counter(item.arm for item in items).items())),
-        "model": model,
-        "certificate": facts,  # of the newest certification before this round
-        "advice": [text for text in (*texts, advice.stop(history, models)) if text],
-    }
-
-
-def category_of(values: Mapping[str, Any]) -> Category:
-    """The category that a round recorded."""
-    subgroups = {name: tuple(terms) for name, terms in values["subgroups"].items()}
-    return Category(**{**values, "prompts": tuple(values["prompts"]), "subgroups": subgroups})
-
-
-def markdown(done: Round) -> str:
-    """A round for the Prefect UI."""
-    report, model = done.report, done.report["model"]
-    lines = [f"**{done.category}**, round {done.number}: {len(done.items):,} samples to label", ""]
-    lines += ["| arm | samples |", "| --- | ---: |", *(f"| {arm} | {n:,} |" for arm, n in report["arms"].items()), ""]
-    if model:
-        lines.append(
-            f"{model['positives']:,} positives, {model['negatives']:,} negatives; the filter would remove "
-            f"{model['removed']:,} samples at threshold {model['threshold']:.4g}."
-        )
-    return "\n\n".join([*["\n".join(lines)], *report["advice"]])

@@ -13,6 +13,7 @@ from tasks.label_log import Standing
 from tasks.rounds import Round
 
 CONFIDENCE: Final = 0.95  # each side's, of the interval of a hit rate
+LITTLE: Final = 0.02  # share of positives among the picks that is surely not reached any more
 
 
 class Bought(NamedTuple):
@@ -60,7 +61,7 @@ def another(history: Sequence[Bought], picks: int | None = None, expected: float
     )
     if expected is not None:
         text += f", and by the scores of those picked now {expected:.0f} are expected"
-    return text + (": another round buys little." if high * labels < 2 else ".")
+    return text + (": another round buys little." if high < LITTLE else ".")
 
 
 def stop(history: Sequence[Bought], facts: Sequence[Mapping[str, Any]]) -> str | None:

@@ -43,12 +43,19 @@ STYLE: Final = """<style>
 [class*="st-key-cell-unsure"] [class*="st-key-picture"] { outline: 4px solid #b59a2c; }
 </style>"""
 
-# A key that is held down answers once, not thirty pictures a second. Constant text: nothing of a pool is part of it.
+# A key that is held down counts once, and none counts while the page changes: it would answer for another picture than
+# the labeller sees. Digits do: they mark pictures that stay. Constant text: nothing of a pool is part of it.
 SCRIPT: Final = """<script>
 if (!window.sluiceKeys) {
   window.sluiceKeys = true;
   window.addEventListener("keydown", (event) => {
-    if (event.repeat && !event.target.matches("input, textarea")) event.stopImmediatePropagation();
+    if (event.target.matches("input, textarea")) return;
+    const app = document.querySelector("[data-test-script-state]");
+    const changing = app && app.dataset.testScriptState !== "notRunning";
+    if (event.repeat || (changing && !/^[1-9]$/.test(event.key))) {
+      event.stopImmediatePropagation();
+      if (event.key === "Enter" || event.key === " ") event.preventDefault();
+    }
   }, true);
 }
 </script>"""

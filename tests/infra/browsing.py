@@ -23,11 +23,9 @@ if TYPE_CHECKING:
 
 SCREEN: Any = {"width": 1280, "height": 800}
 PICTURE = '[class*="st-key-picture-large-"]'
-# The picture of another sample than `uid`, with its buttons; or the end of the queue.
-MOVED_ON = """uid => {
-  const yes = document.querySelector('[class*="st-key-1-"]');
-  return yes ? !yes.className.includes(uid) : document.body.innerText.includes("All answered");
-}"""
+# The page is whole, and shows another sample than `uid`, or the end of the queue.
+MOVED_ON = """uid => document.querySelector('[data-test-script-state="notRunning"]')
+  && !document.querySelector(`[class*="st-key-picture-large-${uid}"]`)"""
 
 
 class Server:
@@ -78,6 +76,12 @@ def chromium() -> Iterator[Browser]:
         browser = play.chromium.launch(executable_path=path)
         yield browser
         browser.close()
+
+
+def ready(page: Page, what: str = PICTURE) -> None:
+    """Wait until `what` is there and the page is whole: its keys count from then on."""
+    page.wait_for_selector(what)
+    page.wait_for_selector('[data-test-script-state="notRunning"]')
 
 
 def shown(page: Page) -> str:

@@ -127,6 +127,9 @@ def why_text(found: dict[str, Any]) -> str:
         score = "none" if row["score"] is None else f"{row['score']:.4g}"
         label = f"; labelled {row['label']['label']} by a person" if row["label"] else ""
         lines.append(f"  score     {row['category']}: {score}{limit}{label}")
+    if found["override"]:
+        said = found["override"]
+        lines.append(f"  by hand   {said['action']}, says {_short(said['author'])}: {_short(said['reason'], 200)}")
     if found["duplicate"]:
         other = found["duplicate"]
         lines.append(f"  stands for it: {other['of']}, cosine {other['similarity']:.4f}: {_short(other['caption'])}")

@@ -66,6 +66,7 @@ def _filter(version: Version) -> list[str]:
             f"{recall}, on {count(told.positives)} labelled positives: "
             f"an estimate on positives like those. {_benign(told)}Certificate: {text(told.certificate['sentence'])}"
         ]
+    lines += [f"- {count(number)} {what}." for what, number in findings.beside(version)]
     return [*lines, ""] if lines else ["No category was filtered.", ""]
 
 

@@ -89,7 +89,8 @@ def run(version: Version, config: Config, map_parts: MapParts) -> Version:
     said = said_by(judged, pool.usable)
     decided, near = decide(draft, config, beside, (rows, judged, said))
     draft.write_decision(decision_of(version.table("decision"), decided), key)
-    draft = draft.derive("filter", columns={"decision": key}, artifacts=written(draft, categories, judged, pool))
+    artifacts = written(draft, categories, judged, pool) | overrides.write(draft, beside.overrides)
+    draft = draft.derive("filter", columns={"decision": key}, artifacts=artifacts)
     facts = {
         one.name: category_facts(draft, category, (labels[one.name], *labelled[one.name]), one, pool)
         for category, one in zip(categories, judged, strict=True)

@@ -229,6 +229,19 @@ def recall_points(version: Version, category: str) -> list[dict[str, Any]]:
     return [point for point in points if point["recall_estimate"] is not None]
 
 
+def beside(version: Version) -> list[tuple[str, int]]:
+    """What stood beside the categories' classifiers, in words and samples; nothing where nothing did."""
+    told = facts(version, "filter")
+    hand, listed = told.get("overrides", {}), told.get("blocklist", {})
+    rows = [
+        ("dropped by hand", hand.get("dropped", 0)),
+        ("kept by hand though a category would filter them", hand.get("kept_against_categories", 0)),
+        ("on the blocklist: filtered, never shown; docs/blocklist.md says what to do", listed.get("matches", 0)),
+        ("filtered as near-duplicates of filtered images", told.get("near_duplicates", 0)),
+    ]
+    return [row for row in rows if row[1]]
+
+
 def near_threshold(version: Version, category: Category, most: int) -> tuple[list[int], list[int]]:
     """Rows of the usable samples whose score lies nearest to the threshold: at or above it, and below it."""
     scores = np.asarray(version.table(f"score.{category.name}", ["score"])["score"], dtype=np.float64)

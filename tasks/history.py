@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pyarrow.compute as pc
 
-from tasks import contract
+from tasks import contract, overrides
 from tasks.errors import LakeError
 from tasks.files import read_table
 from tasks.lake import Version
@@ -95,6 +95,7 @@ def why(version: Version, reference: str) -> dict[str, Any]:
                     person's; None: none)
     duplicate       of, similarity, caption, shard of the survivor; None unless a duplicate
     group           size, members [{uid, caption, verdict, similarity}] of its near-duplicate group; None: in none
+    override        action (keep or drop), author, reason; None: nobody decided by hand
     weight, weight_meaning
     history         version, made_by (stage), published, verdict (None: not there), stage, reason, weight; oldest first
     kept_in         numbers of those versions in which it was kept
@@ -117,6 +118,7 @@ def why(version: Version, reference: str) -> dict[str, Any]:
         "scores": _scores(version, place, uid),
         "duplicate": _survivor(version, decision),
         "group": _group(version, uid),
+        "override": overrides.of_uid(version, uid),
         "weight": decision["weight"],
         "weight_meaning": _weight_meaning(decision),
         "history": past,

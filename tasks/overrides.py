@@ -13,14 +13,22 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tasks.blocklist import REASON
 from tasks.errors import ConfigError
+from tasks.files import read_table, write_table
 
+if TYPE_CHECKING:
+    from tasks.lake import Version
+
+REVISION: Final = 1
+KIND: Final = "overrides"
 COLUMNS: Final = ("uid", "action", "author", "reason")
 NAMED: Final = 5  # contradicting uids in the summary
 
@@ -147,6 +155,28 @@ def facts(overrides: Overrides, rows: Rows, decided: Decided) -> dict[str, Any]:
         "contradictions": len(overrides.contradicting),  # the drop stands
         "contradicting_uids": list(overrides.contradicting[:NAMED]),
     }
+
+
+def write(version: Version, overrides: Overrides) -> dict[str, str]:
+    """Artifact `overrides` → its key: who keeps or drops what, and why; none where nobody does."""
+    if not overrides.by_uid:
+        return {}
+    key = version.lake.key("overrides", REVISION, overrides.digest)
+    if not version.lake.has_artifact(KIND, key):
+        rows = [(uid, "drop" if one.drop else "keep", one.author, one.reason) for uid, one in overrides.by_uid.items()]
+        table = pa.table([pa.array(column, pa.string()) for column in zip(*rows, strict=True)], list(COLUMNS))
+        with version.lake.new_artifact(KIND, key) as folder:
+            write_table(folder / "overrides.parquet", table)
+    return {KIND: key}
+
+
+def of_uid(version: Version, uid: str) -> dict[str, str] | None:
+    """What a person decided of a sample by hand: action, author, reason; None where nobody did."""
+    if KIND not in version.artifacts:
+        return None
+    table = read_table(version.artifact(KIND) / "overrides.parquet")
+    found: list[dict[str, str]] = table.filter(pc.equal(table["uid"], uid)).select(COLUMNS[1:]).to_pylist()
+    return found[0] if found else None
 
 
 def _found(overrides: Overrides, rows: Rows, drop: bool) -> NDArray[np.int64]:

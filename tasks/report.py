@@ -97,6 +97,7 @@ def context(version: Version, feature: Sequence[str], *, pictures: bool) -> dict
             }
             for one in told
         ],
+        "beside": findings.beside(version),
         "audit": facts(version, "audit"),
         "fdr": dict(version.config.get("audit", {})).get("fdr"),
         "keywords": keywords,

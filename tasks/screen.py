@@ -69,6 +69,7 @@ def _filter(version: Version) -> list[Text]:
         recall = f"recall by estimate {share(told.recall)} (at least {share(told.lower)})"
         line = f"{short(told.name, 20)}: {count(told.removed)} removed{_benign(told)}, {recall}"
         lines += [Text(short(line, WIDTH)), Text(short(f"  {_certified(told)}", WIDTH), style="dim")]
+    lines += [Text(f"{count(number)} {what}") for what, number in findings.beside(version)]
     return [*_heading("Filter"), *lines] if lines else []
 
 

@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 
 SCREEN: Any = {"width": 1280, "height": 800}
 PICTURE = '[class*="st-key-picture-large-"]'
-# The page is whole, and shows another sample than `uid`, or the end of the queue.
-MOVED_ON = """uid => document.querySelector('[data-test-script-state="notRunning"]')
-  && !document.querySelector(`[class*="st-key-picture-large-${uid}"]`)"""
+AT_REST = '[data-test-script-state="notRunning"]'
 
 
 class Server:
@@ -79,9 +77,10 @@ def chromium() -> Iterator[Browser]:
 
 
 def ready(page: Page, what: str = PICTURE) -> None:
-    """Wait until `what` is there and the page is whole: its keys count from then on."""
+    """Wait until `what` is there and the page is whole and at rest: its keys count from then on."""
     page.wait_for_selector(what)
-    page.wait_for_selector('[data-test-script-state="notRunning"]')
+    page.wait_for_selector(AT_REST)
+    page.evaluate("new Promise(requestIdleCallback)")  # keys are bound after the buttons are drawn
 
 
 def shown(page: Page) -> str:
@@ -91,8 +90,14 @@ def shown(page: Page) -> str:
 
 
 def answer(page: Page, key: str) -> str:
-    """Press a key and wait for the next sample, or for the end; returns the uid that was answered."""
+    """Press a key and wait for another sample, or for the end; returns the uid that was answered."""
     uid = shown(page)
     page.keyboard.press(key)
-    page.wait_for_function(MOVED_ON, arg=uid)
+    gone(page, uid)
     return uid
+
+
+def gone(page: Page, uid: str) -> None:
+    """Wait until the page shows something else."""
+    page.wait_for_selector(f'[class*="st-key-picture-large-{uid}"]', state="detached")
+    ready(page, "h3, " + PICTURE)

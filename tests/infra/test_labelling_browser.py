@@ -15,7 +15,7 @@ from tasks.label_log import ADJUDICATION, NEGATIVE, POSITIVE, UNDO, UNSURE, Entr
 from tasks.lake import Version
 from tasks.rounds import Round, latest_round
 from tasks.thumbnail_cache import Thumbnail, ThumbnailCache
-from tests.infra.browsing import MOVED_ON, PICTURE, SCREEN, Server, answer, chromium, ready, serving, shown
+from tests.infra.browsing import PICTURE, SCREEN, Server, answer, chromium, gone, ready, serving, shown
 from tests.tasks.queued import HOSTILE, pictured, queued, say, uids_of
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def test_a_key_that_is_held_down_answers_once(visit: Visit, version: Version) ->
         page.keyboard.down("n")  # all but the first are repeats
         page.wait_for_timeout(10)
     page.keyboard.up("n")
-    page.wait_for_function(MOVED_ON, arg=uid)
+    gone(page, uid)
     assert said(version) == [(uid, NEGATIVE, "anna")]
 
 
@@ -190,7 +190,7 @@ def test_enter_turns_the_page_of_the_grid_and_leaves_the_mark_that_was_clicked(v
 
 def plain(page: Page) -> bool:
     """Whether nothing stands on the page that Sluice did not put there, and nothing was hidden by it."""
-    strange = 'a, iframe, object, svg a, script:text("alert"), style:text("display:none"), [onerror]'
+    strange = '[href*="alert"], [onerror], iframe, object, script:text("alert"), style:text("display:none")'
     foreign = 'img:not([src^="data:image/webp;base64,"])'
     return page.locator(strange).count() == page.locator(foreign).count() == 0
 
@@ -227,7 +227,7 @@ def test_two_annotators_at_once_lose_no_answer(visit: Visit, version: Version) -
         for page in pages.values():
             page.keyboard.press("y")
         for name, page in pages.items():
-            page.wait_for_function(MOVED_ON, arg=before[name])
+            gone(page, before[name])
     wanted = {(uid, POSITIVE, name) for uid in uids_of(version) for name in pages}
     assert set(said(version)) == wanted
     assert len(said(version)) == len(wanted)

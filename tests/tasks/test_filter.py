@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,13 +13,16 @@ import pyarrow as pa
 import pytest
 
 from tasks import filter as stage
-from tasks import scoring
+from tasks import findings, overrides, scoring
+from tasks.blocklist import Blocklist
 from tasks.category_spec import Category
 from tasks.errors import ConfigError, LabelsError
 from tasks.files import read_table
 from tasks.filter import Config
 from tasks.lake import Version
+from tasks.moves import moved
 from tests.tasks.categorised import belongs, categorised, embeddings, uid, write_labels
+from tests.tasks.labelled_pool import labelled_pool, say, truth
 
 ROWS = 200
 
@@ -236,3 +240,70 @@ def test_names_are_unique_and_folds_bounded() -> None:
         Config((Category("knife", "a.csv"), Category("knife", "b.csv")))
     with pytest.raises(ConfigError, match="2 to 20 were expected, 1"):
         Config(folds=1)
+
+
+def test_what_if_another_threshold_re_decides_without_scoring_and_names_who_moved(
+    version: Version, knife: Category
+) -> None:
+    usual = stage.run(version, Config((knife,)), here)
+    counting = Counting()
+    strict = stage.run(version, Config((dataclasses.replace(knife, threshold=0.999),)), counting)
+    assert counting.parts == 0 and strict.columns["score.knife"] == usual.columns["score.knife"]
+    scores = np.asarray(usual.table("score.knife")["score"], dtype=np.float64)
+    before, after = (
+        {i for i, row in enumerate(rows(done)) if row["verdict"] == "filtered"} for done in (usual, strict)
+    )
+    unlabelled = set(range(ROWS // 2, ROWS))
+    assert before > after and before - after == {i for i in before & unlabelled if scores[i] < np.float32(0.999)}
+    assert moved(usual, strict)[1]["moved"] == len(before - after)
+    told = strict.summary["filter"]["categories"]["knife"]
+    assert told["threshold"] == pytest.approx(0.999) and told["recall_estimate"]["estimate"] < 0.99
+
+
+def test_a_person_keeps_and_drops_over_everything_but_the_blocklist_and_is_named(
+    version: Version, knife: Category, tmp_path: Path
+) -> None:
+    listed = tmp_path / "overrides.csv"
+    listed.write_text(
+        f"uid,action,author,reason\n{uid(0)},keep,ada,a toy\n{uid(1)},drop,grace,a logo\n{uid(8)},keep,ada,a spoon\n",
+        "utf-8",
+    )
+    hashes = tmp_path / "hashes.txt"
+    hashes.write_text(version.table("samples", ["sha256"])["sha256"][8].as_py() + "\n", "utf-8")
+    config = Config((knife,), overrides=str(listed), blocklist=Blocklist(sha256=str(hashes)))
+    done = stage.run(version, config, here)
+    decided = rows(done)
+    assert decided[0]["verdict"] == "kept"  # though it is labelled positive
+    assert (decided[1]["verdict"], decided[1]["reason"]) == ("filtered", "dropped by grace: a logo")
+    assert (decided[8]["verdict"], decided[8]["reason"]) == ("filtered", "blocklist")
+    assert overrides.of_uid(done, uid(0)) == {"action": "keep", "author": "ada", "reason": "a toy"}
+    assert overrides.of_uid(done, uid(2)) is None
+    assert dict(findings.beside(done)) == {
+        "dropped by hand": 1,
+        "kept by hand though a category would filter them": 1,
+        "on the blocklist: filtered, never shown; docs/blocklist.md says what to do": 1,
+    }
+
+
+def test_near_duplicates_of_what_is_filtered_go_too_unless_a_person_said_no(tmp_path: Path, knife: Category) -> None:
+    vectors = embeddings(ROWS)
+    vectors[[101, 102]] = vectors[0]  # of a positive; 101 and 102 are none, and nobody labelled them
+    vectors[1] = vectors[0]  # labelled negative
+    version = categorised(tmp_path / "other", vectors)
+    low = dataclasses.replace(knife, threshold=1.0)
+    without, near = (stage.run(version, Config((low,), near_duplicates=cosine), here) for cosine in (None, 0.999))
+    assert [rows(without)[i]["verdict"] for i in (1, 101, 102)] == ["kept"] * 3
+    assert [rows(near)[i]["verdict"] for i in (1, 101, 102)] == ["kept", "filtered", "filtered"]
+    assert uid(0) in rows(near)[101]["reason"] and near.summary["filter"]["near_duplicates"] >= 2
+
+
+def test_subgroups_are_told_apart_and_what_is_removed_says_how_much_is_benign(tmp_path: Path) -> None:
+    version = labelled_pool(tmp_path / "lake")
+    say(version.lake, truth(range(200)))
+    category = Category("knife", recall=0.9, subgroups={"women": ("woman",), "dogs": ("dog",)})
+    told = stage.run(version, Config((category,)), here).summary["filter"]["categories"]["knife"]
+    women, dogs = told["subgroups"]["women"], told["subgroups"]["dogs"]
+    assert women["samples"] == dogs["samples"] == 200
+    assert women["removed"] + dogs["removed"] == told["removed"]
+    assert women["recall_estimate"]["n"] + dogs["recall_estimate"]["n"] == told["recall_estimate"]["n"] == 50
+    assert told["benign"]["lower"] is None and 0 < told["benign"]["estimate"] < 1

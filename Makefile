@@ -9,7 +9,7 @@ export ANNOY_COMPILER_ARGS := -O3,-ffast-math,-fno-associative-math,-std=c++14
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export DO_NOT_TRACK := 1
 
-.PHONY: setup demo test test-slow lint bench bench-embed bench-flow bench-dedup bench-audit encoder lock clean
+.PHONY: setup demo test test-slow lint bench bench-embed bench-flow bench-dedup bench-audit bench-filter bench-certificates bench-labelling encoder lock clean
 
 setup: $(READY)
 
@@ -35,7 +35,7 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: bench-embed bench-flow bench-dedup bench-audit
+bench: bench-embed bench-flow bench-dedup bench-audit bench-filter
 
 bench-embed: $(READY)
 	$(BIN)/python -m tests.benchmarks.bench_embed
@@ -48,6 +48,17 @@ bench-dedup: $(READY)
 
 bench-audit: $(READY)
 	$(BIN)/python -m tests.benchmarks.bench_audit
+
+# What must hold of the filter: learning curves and speed, then certificates, then the labelling page.
+# POOLS: a folder with the pools clipart/ and emoji-noto/ and their labels; without it only planted classes are run.
+bench-filter: bench-certificates bench-labelling
+	$(BIN)/python -m tests.benchmarks.bench_filter $(if $(POOLS),--pools $(POOLS))
+
+bench-certificates: $(READY)
+	$(BIN)/python -m tests.benchmarks.bench_certificates
+
+bench-labelling: $(READY)
+	$(BIN)/python -m tests.benchmarks.bench_labelling
 
 # Trains the demo's encoder again, and measures it: POOL is a drawn demo pool, CLIPART a pool of public-domain clip-art.
 encoder: $(READY)

@@ -99,7 +99,7 @@ def prepare(version: Version, category: Category, folds: int, map_parts: MapPart
     labelled, training = match(pool, labels.labels), match(pool, labels.training)
     if training.label.all() or not training.label.any():
         return State(version, category, rounds, pool, standing, labelled, None)
-    key = scoring.model(version, category.name, training, folds)
+    key = scoring.model(version, category.name, training, folds, category.features)
     columns = scoring.score_missing(version, {category.name: key}, map_parts)
     draft = version.derive("label", columns=columns, artifacts={f"model.{category.name}": key})
     return State(draft, category, rounds, pool, standing, labelled, judge(draft, category, labelled, training))

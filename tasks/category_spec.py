@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from tasks.classifier import FEATURES, RBF
 from tasks.errors import ConfigError
 
 
@@ -22,6 +23,7 @@ class Category:
     recall: float = 0.99  # wanted share of the labelled positives that the threshold reaches, in (0, 1]
     confidence: float = 0.95  # of bounds and certificates, in (0, 1)
     threshold: float | None = None  # on the score, in place of the one that reaches the recall: what-if
+    features: str = RBF  # of the classifier: of a Gaussian kernel, or linear
     counts: str = ""  # what belongs to the category; shown to labellers
     counts_not: str = ""  # what looks like it and does not
     prompts: tuple[str, ...] = ()  # captions of typical images: where labelling begins
@@ -37,6 +39,8 @@ class Category:
             raise ConfigError(f"{where}: confidence: between 0 and 1 was expected, {self.confidence!r} was found")
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise ConfigError(f"{where}: threshold: 0 to 1 was expected, {self.threshold!r} was found")
+        if self.features not in FEATURES:
+            raise ConfigError(f"{where}: features: {' or '.join(FEATURES)} was expected, {self.features!r} was found")
         empty = [name for name, terms in self.subgroups.items() if not terms]
         if empty:
             raise ConfigError(f"{where}: subgroups: {empty[0]!r} has no terms; give some, or leave it out")

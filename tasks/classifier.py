@@ -1,8 +1,9 @@
-"""The category's classifier: L2-regularised logistic regression on the embedding, every cross-validation fit at once.
+"""The category's classifier: L2-regularised logistic regression, every cross-validation fit at once.
 
-One batched minimisation trains the model on all labels, the models that leave one fold out (their scores are
-out-of-fold) and those that leave two out (they choose the penalty that judges the fold left out). float64, one thread,
-to the optimum of a strictly convex loss, then rounded: the same on any machine but for rounding. METHODS.md, section 1.
+On features of a Gaussian kernel, or on the embedding itself. One batched minimisation trains the model on all labels,
+the models that leave one fold out (their scores are out-of-fold) and those that leave two out (they choose the penalty
+that judges the fold left out). float64, one thread, to the optimum of a strictly convex loss, then rounded: the same on
+any machine but for rounding. METHODS.md, section 1.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks import rbf
 from tasks.logistic import fit
+from tasks.rbf import Landmarks
 from tasks.threads import one_thread
 
 if TYPE_CHECKING:
@@ -27,13 +30,19 @@ FALLBACK: Final = 1.0  # penalty where the positives are too few to choose one
 DIGITS: Final = 6  # significant, of weights and scores
 
 
-class Model(NamedTuple):
-    """P(label 1 | embedding) = sigmoid(slope · (embedding · weights + bias) + offset)."""
+RBF: Final = "rbf"
+LINEAR: Final = "linear"
+FEATURES: Final = (RBF, LINEAR)
 
-    weights: Floats  # (d,)
+
+class Model(NamedTuple):
+    """P(label 1 | embedding) = sigmoid(slope · (features · weights + bias) + offset)."""
+
+    weights: Floats  # (k,)
     bias: float
     slope: float  # Platt's calibration, on out-of-fold logits
     offset: float
+    marks: Landmarks | None = None  # that make the features; None: the features are the embedding
 
 
 class Trained(NamedTuple):
@@ -58,30 +67,38 @@ def folds_of(units: Sequence[str], labels: NDArray[np.bool_], folds: int) -> tup
     return rank[unit] % folds, folds
 
 
-def train(embeddings: Floats, labels: NDArray[np.bool_], fold: NDArray[np.int64], folds: int) -> Trained:
-    """Train on (n, d) embeddings and (n,) labels of both classes.
+def train(
+    embeddings: Floats, labels: NDArray[np.bool_], fold: NDArray[np.int64], folds: int, features: str = RBF
+) -> Trained:
+    """Train on (n, d) embeddings and (n,) labels of both classes, on one of FEATURES.
 
-    A fold's scores come from a model, and a penalty, chosen without the fold.
+    A fold's scores come from a model, and a penalty, chosen without the fold. The kernel's landmarks are chosen without
+    looking at labels.
     """
     import torch
 
     with one_thread():
-        mean = embeddings.mean(axis=0)
-        scale = float(np.sqrt(np.mean((embeddings - mean) ** 2))) or 1.0
-        x, y = torch.from_numpy((embeddings - mean) / scale), torch.from_numpy(labels.astype(np.float64))
+        marks = rbf.landmarks(embeddings) if features == RBF else None
+        rows = embeddings if marks is None else rbf.features(embeddings, marks)
+        mean = rows.mean(axis=0)
+        scale = float(np.sqrt(np.mean((rows - mean) ** 2))) or 1.0
+        x, y = torch.from_numpy((rows - mean) / scale), torch.from_numpy(labels.astype(np.float64))
         ridges = RIDGES if folds > 2 else (FALLBACK,)
         logits, theta = _cross_validate(x, y, fold, folds, ridges)
         chosen, ridge = _choose(logits, labels, fold, folds)
         weights = theta[1:, ridge] / scale
         bias = theta[0, ridge] - mean @ weights
         slope, offset = calibrate(chosen, labels)
-    model = Model(_rounded(weights), float(_significant(bias)), float(_significant(slope)), float(_significant(offset)))
+    bias, slope, offset = (float(_significant(number)) for number in (bias, slope, offset))
+    model = Model(_rounded(weights), bias, slope, offset, marks)
     return Trained(model, ridges[ridge], probability(chosen, model), average_precision(chosen, labels))
 
 
 def score(embeddings: NDArray[np.floating], model: Model) -> NDArray[np.float32]:
-    """(n,) calibrated probabilities of (n, d) embeddings; summed without BLAS, so threads do not change a digit."""
-    return probability(np.einsum("nd,d->n", embeddings.astype(np.float64), model.weights) + model.bias, model)
+    """(n,) calibrated probabilities of (n, d) embeddings, whose digits do not depend on threads."""
+    with one_thread():
+        rows = embeddings.astype(np.float64) if model.marks is None else rbf.features(embeddings, model.marks)
+    return probability(np.einsum("nd,d->n", rows, model.weights) + model.bias, model)
 
 
 def probability(logits: Floats, model: Model) -> NDArray[np.float32]:

@@ -117,7 +117,10 @@ def score(
     labelled = {name: (match(pool, found.labels), match(pool, found.training)) for name, found in labels.items()}
     for category in config.category:
         check_classes(labelled[category.name][1], category, len(labels[category.name].training))
-    models = {name: scoring.model(version, name, found[1], config.folds) for name, found in labelled.items()}
+    models = {
+        one.name: scoring.model(version, one.name, labelled[one.name][1], config.folds, one.features)
+        for one in config.category
+    }
     kept = {f"labels.{name}": write_labels(version, name, found) for name, found in labels.items()}
     draft = version.derive(
         "filter",

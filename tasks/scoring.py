@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 
 from tasks import classifier
 from tasks.files import read_table, write_json, write_table
+from tasks.rbf import Landmarks
 from tasks.samples import OK, SCORE
 
 if TYPE_CHECKING:
     from tasks.lake import MapParts, Version
 
-REVISION: Final = 1  # of models and scores
+REVISION: Final = 2  # of models and scores
 ROWS: Final = 4096  # embeddings scored at a time
 
 
@@ -43,15 +44,15 @@ def digest_of(labels: Mapping[str, bool]) -> str:
     return hashlib.sha256(json.dumps(rows, separators=(",", ":")).encode()).hexdigest()
 
 
-def model(version: Version, name: str, labelled: Labelled, folds: int) -> str:
+def model(version: Version, name: str, labelled: Labelled, folds: int, features: str = classifier.RBF) -> str:
     """The key of artifact `model.<name>`, which is trained if it is not there."""
     samples = [list(row) for row in zip(labelled.uid, labelled.unit, labelled.label.astype(int).tolist(), strict=True)]
-    key = version.lake.key("model", REVISION, name, folds, version.columns["embedding"], samples)
+    key = version.lake.key("model", REVISION, name, folds, features, version.columns["embedding"], samples)
     if not version.lake.has_artifact(f"model.{name}", key):
         fold, used = classifier.folds_of(labelled.unit, labelled.label, folds)
-        trained = classifier.train(gather(version.embeddings(), labelled.row), labelled.label, fold, used)
+        trained = classifier.train(gather(version.embeddings(), labelled.row), labelled.label, fold, used, features)
         with version.lake.new_artifact(f"model.{name}", key) as folder:
-            _write(folder, labelled, fold, used, trained)
+            _write(folder, labelled, (fold, used), features, trained)
     return key
 
 
@@ -66,20 +67,29 @@ def gather(parts: Sequence[NDArray[np.floating]], rows: NDArray[np.int64]) -> ND
     return out
 
 
-def _write(folder: Path, labelled: Labelled, fold: NDArray[np.int64], folds: int, trained: classifier.Trained) -> None:
+def _write(
+    folder: Path,
+    labelled: Labelled,
+    folded: tuple[NDArray[np.int64], int],
+    features: str,
+    trained: classifier.Trained,
+) -> None:
     from safetensors.numpy import save_file
 
-    weights, bias, slope, offset = trained.model
+    weights, bias, slope, offset, marks = trained.model
     tensors = {"weights": weights, "bias": np.array([bias]), "calibration": np.array([slope, offset])}
-    save_file(tensors, folder / "model.safetensors")
+    if marks is not None:
+        tensors |= {"points": marks.points, "whiten": marks.whiten, "gamma": np.array([marks.gamma])}
+    save_file({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, folder / "model.safetensors")
     labels = pa.array(labelled.label.astype(np.int8))
-    columns = {"uid": labelled.uid, "label": labels, "fold": fold, "score": trained.scores}
+    columns = {"uid": labelled.uid, "label": labels, "fold": folded[0], "score": trained.scores}
     write_table(folder / "labels.parquet", pa.table(columns))
     facts = {
         "labels": digest_of(dict(zip(labelled.uid, labelled.label, strict=True))),
         "positives": int(labelled.label.sum()),
         "negatives": int((~labelled.label).sum()),
-        "folds": folds,
+        "folds": folded[1],
+        "features": features,
         "ridge": trained.ridge,
         "average_precision": round(trained.average_precision, 6),
     }
@@ -87,7 +97,7 @@ def _write(folder: Path, labelled: Labelled, fold: NDArray[np.int64], folds: int
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
-    """labels (digest), positives, negatives, folds, ridge, average_precision (out-of-fold)."""
+    """labels (digest), positives, negatives, folds, features, ridge, average_precision (out-of-fold)."""
     facts: dict[str, Any] = json.loads((folder / "model.json").read_text("utf-8"))
     return facts
 
@@ -102,7 +112,10 @@ def read_model(folder: Path) -> classifier.Model:
 
     tensors = load_file(folder / "model.safetensors")
     slope, offset = tensors["calibration"].tolist()
-    return classifier.Model(tensors["weights"], float(tensors["bias"][0]), slope, offset)
+    marks = None
+    if "points" in tensors:
+        marks = Landmarks(tensors["points"], tensors["whiten"], float(tensors["gamma"][0]))
+    return classifier.Model(tensors["weights"], float(tensors["bias"][0]), slope, offset, marks)
 
 
 def score_key(version: Version, model_key: str) -> str:

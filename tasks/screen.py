@@ -162,6 +162,9 @@ def _next(version: Version) -> list[Any]:
     if uid:
         table.add_row(f"sluice why {uid}", Text("why this image is out, or in", style="dim"))
     table.add_row("sluice versions · sluice diff A B", Text("what there is, what changed", style="dim"))
+    for told in findings.category_facts(version)[:1]:
+        line = f"sluice label next {told.name} --config FILE"
+        table.add_row(line, Text("teach the filter, then `sluice dashboard`", style="dim"))
     table.add_row("sluice export latest --format webdataset --out DIR", Text("tars of what was kept", style="dim"))
     return [*lines, *_heading("Next"), table]
 

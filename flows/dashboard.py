@@ -23,7 +23,7 @@ SETTINGS: Final = {
     "server.enableStaticServing": "false",
     "server.enableAgentApi": "false",
     "browser.gatherUsageStats": "false",
-    "runner.fastReruns": "false",  # else two presses run at the same time, at the same desk
+    "runner.fastReruns": "false",  # else two runs of a page are at the same desk at once
     "client.toolbarMode": "minimal",
     "logger.hideWelcomeMessage": "true",
     "client.showErrorDetails": "none",  # a traceback may hold a caption

@@ -47,8 +47,12 @@ class Category:
 
     @property
     def specification(self) -> dict[str, str]:
-        """What labellers read."""
-        return {"counts": self.counts, "counts_not": self.counts_not}
+        """What labellers read; the file's line breaks are not theirs, its empty lines are."""
+        return {"counts": _paragraphs(self.counts), "counts_not": _paragraphs(self.counts_not)}
+
+
+def _paragraphs(text: str) -> str:
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in re.split(r"\n\s*\n", text.strip()))
 
 
 def with_specification(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:

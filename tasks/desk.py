@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -137,7 +138,8 @@ class Desk:
         self._latest = self._since  # time of this annotator's latest answer
         self._entries: dict[str, list[Entry]] = {}  # uid → all that was ever said of it, in order
         self._mine: dict[str, list[Entry]] = {}  # uid → this annotator's, of this round, not taken back
-        self._covered: set[str] = set()
+        self._answered: set[str] = set()  # of the order, by this annotator
+        self._covered: set[str] = set()  # of the order, by anyone
         self._disputed: dict[str, tuple[Entry, ...]] = {}
         self.refresh()
 
@@ -156,7 +158,9 @@ class Desk:
         recent = [entry for entry in standing if datetime.fromisoformat(entry.time) >= self._since]
         self._mine[uid] = [entry for entry in recent if entry.annotator == self.annotator]
         self._latest = max([self._latest, *(datetime.fromisoformat(entry.time) for entry in self._mine[uid])])
-        (self._covered.add if recent and uid in self.queue.arms else self._covered.discard)(uid)
+        if uid in self.queue.arms and uid not in self.excluded:
+            (self._answered.add if self._mine[uid] else self._answered.discard)(uid)
+            (self._covered.add if recent else self._covered.discard)(uid)
         told = [entry for entry in standing if entry.source != SEED]  # what tests the annotators settles nothing
         if uid not in self.excluded and any(one.disagree for one in standings(told).values()):
             self._disputed[uid] = tuple({entry.annotator: entry for entry in told}.values())
@@ -170,7 +174,7 @@ class Desk:
 
     def pending(self, count: int) -> list[Card]:
         """The next samples without an answer."""
-        return self.queue.cards([uid for uid in self.order if not self._mine.get(uid)][:count])
+        return self.queue.cards(list(islice((uid for uid in self.order if uid not in self._answered), count)))
 
     def pages(self, size: int) -> list[tuple[str, ...]]:
         """The queue cut into pages of a grid, always in the same way."""
@@ -202,9 +206,8 @@ class Desk:
 
     @property
     def progress(self) -> Progress:
-        answered = sum(bool(self._mine.get(uid)) for uid in self.order)
-        covered = len(self._covered - self.excluded)
-        return Progress(answered, covered, len(self.order), len(self.queue.arms) - len(self.order))
+        withheld = len(self.queue.arms) - len(self.order)
+        return Progress(len(self._answered), len(self._covered), len(self.order), withheld)
 
     def _append(self, said: Mapping[str, tuple[str, str]]) -> None:
         """uid → (label, source), under one time: what was answered at once is taken back at once."""

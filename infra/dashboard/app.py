@@ -11,4 +11,4 @@ from infra.dashboard import labelling
 SIDEBAR: Final = 230  # pixels; the picture has the rest
 
 st.set_page_config(page_title="Sluice", layout="wide", initial_sidebar_state=SIDEBAR)
-st.navigation([st.Page(labelling.page, title="Labelling", url_path="labelling")]).run()
+labelling.page()

@@ -1,7 +1,8 @@
 """What the views of the labelling page share: answering, taking back, looking, and the category in words.
 
 A button's key names its sample: a key that is pressed while the page still changes answers what the labeller saw, or
-nothing, never a sample that they did not see.
+nothing, never a sample that they did not see. What a button calls is handed all it needs, and keeps the answer before
+it touches `st.session_state`, where Streamlit may break it off.
 """
 
 from __future__ import annotations
@@ -23,19 +24,14 @@ KEYS: Final = {POSITIVE: "Y", NEGATIVE: "N", UNSURE: "U"}
 Undone = Callable[[Desk, tuple[str, ...]], None]
 
 
-def desk() -> Desk:
-    """This session's desk, for what a button calls."""
-    found: Desk = st.session_state.desk
-    return found
-
-
 def guarded(act: Callable[..., None], *args: Any) -> None:
     """Do what a button asks; what goes wrong is told above the next picture, which is then the same as before."""
-    st.session_state.problem = None
+    problem = None
     try:
         act(*args)
-    except SluiceError as problem:
-        st.session_state.problem = str(problem)
+    except SluiceError as found:
+        problem = str(found)
+    st.session_state.problem = problem
 
 
 def told() -> None:
@@ -52,12 +48,12 @@ def large(card: Card, cache: ThumbnailCache) -> bool:
     return thumbnail is not None
 
 
-def answers(uid: str, shown: bool, act: Callable[[str, str], None]) -> None:
+def answers(desk: Desk, uid: str, shown: bool, act: Callable[[Desk, str, str], None]) -> None:
     """Yes, no, unsure; of a picture that nobody can see only unsure."""
     for label, word in WORDS.items():
         off = not shown and label != UNSURE
         key = f"{label}-{uid}"
-        st.button(word, key=key, shortcut=KEYS[label], disabled=off, on_click=guarded, args=(act, uid, label))
+        st.button(word, key=key, shortcut=KEYS[label], disabled=off, on_click=guarded, args=(act, desk, uid, label))
 
 
 def look(place: str) -> None:
@@ -76,16 +72,16 @@ def _look(place: str) -> None:
     st.session_state.revealed = None if st.session_state.get("revealed") == place else place
 
 
-def undo(then: Undone | None = None) -> None:
+def undo(desk: Desk, then: Undone | None = None) -> None:
     """Z takes back this annotator's last answer."""
-    st.button("Undo", key="undo", shortcut="Z", on_click=guarded, args=(_undo, then))
+    st.button("Undo", key="undo", shortcut="Z", on_click=guarded, args=(_undo, desk, then))
 
 
-def _undo(then: Undone | None) -> None:
-    uids = desk().undo()
+def _undo(desk: Desk, then: Undone | None) -> None:
+    uids = desk.undo()
     st.session_state.revealed = None
     if then is not None:
-        then(desk(), uids)
+        then(desk, uids)
 
 
 def specification(desk: Desk) -> None:
@@ -106,7 +102,6 @@ def finished(desk: Desk) -> None:
     """All is answered."""
     st.subheader("All answered")
     st.write(
-        "Every sample of this queue has your answer. "
-        f"`sluice label next {desk.queue.round.category}` learns from them."
+        f"Every sample of this queue has your answer. `sluice label next {desk.queue.round.category}` learns from them."
     )
-    undo()
+    undo(desk)

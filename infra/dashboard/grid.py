@@ -57,7 +57,7 @@ def _cell(desk: Desk, at: int, place: int, card: Card, thumbnail: Thumbnail | No
             shortcut=str(place + 1),
             width="stretch",
             on_click=controls.guarded,
-            args=(_mark, at, card.uid, thumbnail is not None),
+            args=(_mark, desk, card.uid, thumbnail is not None),
         )
 
 
@@ -66,26 +66,23 @@ def _buttons(desk: Desk, at: int, shown: list[str]) -> None:
     st.text("A digit marks a picture: yes, again unsure, again no.")
     with st.container(horizontal=True):
         off = not open_ones
-        args = (_rest, at, open_ones)
+        args = (_rest, desk, open_ones)
         st.button("The rest: no", key=f"rest-{at}", shortcut="N", disabled=off, on_click=controls.guarded, args=args)
-        st.button("Next page", key=f"next-{at}", shortcut="P", on_click=_turn, args=(at,))
+        st.button("Next page", key=f"next-{at}", shortcut="P", on_click=_turn, args=(desk, at))
         controls.look(f"page {at}")
-        controls.undo(_back_to)
+        controls.undo(desk, _back_to)
 
 
-def _mark(at: int, uid: str, shown: bool) -> None:
-    if st.session_state.get("page") == at:  # else the digit was meant for a page that was not there yet
-        controls.desk().answer({uid: AFTER[controls.desk().said(uid)] if shown else UNSURE})
+def _mark(desk: Desk, uid: str, shown: bool) -> None:
+    desk.answer({uid: AFTER[desk.said(uid)] if shown else UNSURE})
 
 
-def _rest(at: int, uids: list[str]) -> None:
-    if st.session_state.get("page") == at:
-        controls.desk().answer({uid: NEGATIVE for uid in uids if controls.desk().said(uid) is None})
+def _rest(desk: Desk, uids: list[str]) -> None:
+    desk.answer({uid: NEGATIVE for uid in uids if desk.said(uid) is None})
 
 
-def _turn(at: int) -> None:
-    if st.session_state.get("page") == at:
-        st.session_state.page = _open_page(controls.desk(), at + 1)
+def _turn(desk: Desk, at: int) -> None:
+    st.session_state.page = _open_page(desk, at + 1)
 
 
 def _back_to(desk: Desk, uids: tuple[str, ...]) -> None:

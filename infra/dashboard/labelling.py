@@ -18,18 +18,16 @@ from tasks.lake import Lake, find_pool
 from tasks.thumbnail_cache import ThumbnailCache
 
 SINGLE: Final = "One at a time"
-DISAGREEMENTS: Final = "Disagreements"
-VIEWS: Final = {SINGLE: single.queue, "Grid": grid.grid, DISAGREEMENTS: single.disagreements}
+VIEWS: Final = {SINGLE: single.queue, "Grid": grid.grid, "Disagreements": single.disagreements}
 
 
 def page() -> None:
-    """What Streamlit runs after every answer."""
+    """What Streamlit runs when somebody opens the page, gives a name, or looks at something else."""
     show.prepare()
     try:
         _page(_lake())
     except SluiceError as problem:
-        st.error("Labelling cannot go on:")
-        st.text(str(problem))
+        _stopped(problem)
 
 
 def _lake() -> Lake:
@@ -40,24 +38,46 @@ def _lake() -> Lake:
 
 
 def _page(lake: Lake) -> None:
-    rounds = newest_rounds(lake)
-    if not rounds:
+    names = list(newest_rounds(lake))  # of a to z, 0 to 9, _ and -: no Markdown
+    if not names:
         st.subheader("Nothing to label yet")
-        st.write("No category of this pool has a queue. `sluice label next CATEGORY` picks samples and writes one; then reload.")
+        st.write("No category of this pool has a queue; `sluice label next CATEGORY` writes one. Then reload.")
         return
     annotator = _annotator()
     if annotator is None:
         return
     with st.sidebar:
         st.text(f"{annotator}, labelling {lake.pool}")
-        names = list(rounds)  # of a to z, 0 to 9, _ and -: no Markdown
+        # Pills and buttons, no radio or switch: these would keep the keyboard once they were clicked.
         category = st.pills("Category", names, default=names[0], required=True, key="category")
-    queue = _queue(str(lake.root), lake.pool, category, rounds[category])
-    newest = lake.numbers()[-1]  # may block what older versions did not
-    desk = _desk(queue, annotator, newest)
-    view = _sidebar(desk)
-    controls.told()
-    VIEWS[view](desk, _thumbnails(str(lake.root), lake.pool, queue.round.version, newest))
+        view = st.pills("View", list(VIEWS), default=SINGLE, required=True, key="view")
+        word = "Blur pictures again" if st.session_state.get("all_sharp") else "Show all pictures sharp"
+        st.button(word, key="all", on_click=_show_all)
+    _work(lake, annotator, category, view)
+
+
+@st.fragment
+def _work(lake: Lake, annotator: str, category: str, view: str) -> None:
+    """What Streamlit runs after every answer.
+
+    A fragment, because a page that is asked for again while it is made forgets what was pressed; a fragment comes to
+    its end, and what was pressed meanwhile is heard then.
+    """
+    try:
+        queue = _queue(str(lake.root), lake.pool, category, newest_rounds(lake)[category])
+        newest = lake.numbers()[-1]  # may block what older versions did not
+        desk = _desk(queue, annotator, newest)
+        _progress(desk)
+        controls.told()
+        VIEWS[view](desk, _thumbnails(str(lake.root), lake.pool, queue.round.version, newest))
+        _facts(desk)
+    except SluiceError as problem:
+        _stopped(problem)
+
+
+def _stopped(problem: SluiceError) -> None:
+    st.error("Labelling cannot go on:")
+    st.text(str(problem))
 
 
 def _annotator() -> str | None:
@@ -101,28 +121,29 @@ def _desk(queue: Queue, annotator: str, newest: int) -> Desk:
         st.session_state.desk = Desk(queue, annotator, blocked_uids(queue.version))
         st.session_state.desk_of = wanted
         st.session_state.page = st.session_state.revealed = None
-    controls.desk().refresh()
-    return controls.desk()
+    desk: Desk = st.session_state.desk
+    desk.refresh()
+    return desk
 
 
-def _sidebar(desk: Desk) -> str:
-    """How to look, and where everything stands; returns the view's name."""
+def _progress(desk: Desk) -> None:
     progress = desk.progress
-    disputed = len(desk.disputes())
-    names = {name: f"{name} ({disputed:,})" if name == DISAGREEMENTS else name for name in VIEWS}
-    with st.sidebar:
-        # Pills and buttons, no radio or switch: these would keep the keyboard once they were clicked.
-        view = st.pills("View", list(VIEWS), default=SINGLE, required=True, format_func=names.__getitem__, key="view")
-        word = "Blur pictures again" if st.session_state.get("all_sharp") else "Show all pictures sharp"
-        st.button(word, key="all", on_click=_show_all)
-        st.caption(f"Round {desk.queue.round.number}. {progress.covered:,} of {progress.total:,} answered by anyone.")
-        if progress.withheld:
-            st.caption(f"{progress.withheld:,} withheld: they match the blocklist and are never displayed.")
-        if desk.tail.damaged:
-            st.warning(f"{len(desk.tail.damaged):,} damaged lines in the log of labels; see `sluice label status {desk.queue.round.category}`.")
     share = progress.answered / progress.total if progress.total else 1.0
-    st.progress(share, f"{progress.answered:,} of {progress.total:,} answered by you")
-    return str(view)
+    told = [
+        f"{progress.answered:,} of {progress.total:,} answered by you",
+        f"{progress.covered:,} by anyone",
+        f"disagreements: {len(desk.disputes()):,}",
+    ]
+    st.progress(share, " · ".join(told))
+
+
+def _facts(desk: Desk) -> None:
+    """What is out of the ordinary, below all else."""
+    withheld, damaged = desk.progress.withheld, len(desk.tail.damaged)
+    if withheld:
+        st.caption(f"{withheld:,} withheld: they match the blocklist and are never displayed.")
+    if damaged:
+        st.caption(f"{damaged:,} damaged lines in the log; see `sluice label status {desk.queue.round.category}`.")
 
 
 def _show_all() -> None:

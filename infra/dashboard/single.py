@@ -23,18 +23,18 @@ def queue(desk: Desk, cache: ThumbnailCache) -> None:
     with left:
         shown = controls.large(cards[0], cache)
         with st.container(horizontal=True):
-            controls.answers(cards[0].uid, shown, _answer)
+            controls.answers(desk, cards[0].uid, shown, _answer)
             controls.look(cards[0].uid)
-            controls.undo()
+            controls.undo(desk)
     with right:
         show.caption(cards[0])
         controls.specification(desk)
     cache.prefetch([card.row for card in cards if card.row is not None])
 
 
-def _answer(uid: str, label: str) -> None:
-    if controls.desk().said(uid) is None:  # else the key was pressed again before the next sample was there
-        controls.desk().answer({uid: label})
+def _answer(desk: Desk, uid: str, label: str) -> None:
+    if desk.said(uid) is None:  # else the key was pressed again before the next sample was there
+        desk.answer({uid: label})
 
 
 def disagreements(desk: Desk, cache: ThumbnailCache) -> None:
@@ -43,7 +43,7 @@ def disagreements(desk: Desk, cache: ThumbnailCache) -> None:
     if not disputes:
         st.subheader("No disagreements")
         st.write("Nobody said yes where another said no, or it was settled.")
-        controls.undo()
+        controls.undo(desk)
         return
     at = st.session_state.get("at", 0) % len(disputes)
     card, said = disputes[at]
@@ -51,10 +51,10 @@ def disagreements(desk: Desk, cache: ThumbnailCache) -> None:
     with left:
         shown = controls.large(card, cache)
         with st.container(horizontal=True):
-            controls.answers(card.uid, shown, _adjudicate)
+            controls.answers(desk, card.uid, shown, _adjudicate)
             controls.look(card.uid)
             st.button("Pass", key="pass", shortcut="P", on_click=_go_to, args=(at + 1,))
-            controls.undo()
+            controls.undo(desk)
     with right:
         st.markdown(f"**Who said what** ({at + 1:,} of {len(disputes):,})")
         for entry in said:
@@ -63,9 +63,9 @@ def disagreements(desk: Desk, cache: ThumbnailCache) -> None:
         controls.specification(desk)
 
 
-def _adjudicate(uid: str, label: str) -> None:
-    if any(dispute.card.uid == uid for dispute in controls.desk().disputes()):
-        controls.desk().adjudicate(uid, label)
+def _adjudicate(desk: Desk, uid: str, label: str) -> None:
+    if any(dispute.card.uid == uid for dispute in desk.disputes()):
+        desk.adjudicate(uid, label)
 
 
 def _go_to(at: int) -> None:

@@ -77,9 +77,9 @@ def chromium() -> Iterator[Browser]:
 
 
 def ready(page: Page, what: str = AT_REST) -> None:
-    """Wait until `what` is there and the page is whole and at rest: its keys count from then on."""
-    page.wait_for_selector(what)
-    page.wait_for_selector(AT_REST)
+    """Wait until `what` is there and the page at rest: its keys count from then on."""
+    page.wait_for_selector(what, state="attached")
+    page.wait_for_selector(AT_REST, state="attached")
     page.evaluate("new Promise(requestIdleCallback)")  # keys are bound after the buttons are drawn
 
 

@@ -48,3 +48,8 @@ def test_a_wrong_specification_is_named_with_its_file(text: str, message: str, t
 def test_a_specification_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.toml: a category's specification was expected: No such file"):
         with_specification({"spec": "none.toml"}, tmp_path)
+
+
+def test_labellers_read_paragraphs_whatever_the_file_s_line_breaks() -> None:
+    category = Category("knife", counts="\nA blade\n  that cuts.\n\nAlso drawn.\n")
+    assert category.specification == {"counts": "A blade that cuts.\n\nAlso drawn.", "counts_not": ""}

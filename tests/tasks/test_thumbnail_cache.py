@@ -12,6 +12,7 @@ from PIL import Image
 from tasks import thumbnail_cache
 from tasks.lake import Version
 from tasks.thumbnail_cache import ThumbnailCache, blurred
+from tests.tasks.decided_pool import ingested, write_tars
 from tests.tasks.queued import pictured
 
 
@@ -61,6 +62,24 @@ def test_what_was_asked_for_ahead_is_there_without_the_pool(version: Version, mo
         time.sleep(0.01)
     monkeypatch.setattr(thumbnail_cache, "thumbnails", lambda *_: pytest.fail("the pool was read again"))
     assert all(thumbnail is not None for thumbnail in cache.get(list(range(20))).values())
+
+
+def test_a_thumbnail_carries_pixels_and_nothing_else_of_the_file(tmp_path: Path) -> None:
+    """Where a picture was taken, by whom, and a script after its end stay in the pool."""
+    exif = Image.Exif()
+    exif[0x010E] = secret = "somebody's name"
+    file = io.BytesIO()
+    Image.new("RGB", (40, 30), "teal").save(file, "JPEG", exif=exif, xmp=secret.encode(), comment=secret)
+    assert file.getvalue().count(secret.encode()) == 3
+    data = file.getvalue() + b"<script>" + secret.encode()
+    version = ingested(tmp_path / "lake", write_tars(tmp_path / "pool", [("jpg", data, "a caption")]))
+    thumbnail = ThumbnailCache(version).get([0])[0]
+    assert thumbnail is not None
+    for uri in thumbnail:
+        head, _, encoded = uri.partition(",")
+        assert head == "data:image/webp;base64"
+        assert secret.encode() not in base64.b64decode(encoded)
+        assert not {"exif", "xmp", "icc_profile", "comment"} & picture(uri).info.keys()
 
 
 def test_the_oldest_thumbnails_make_room(version: Version, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,10 @@ def write(draft: Version, category: Category, threshold: float) -> dict[str, str
 
 
 def read(version: Version, category: str) -> dict[str, Any]:
-    """What the version's certificate says; `verdict` and `sentence` are always there."""
+    """What the version's certificate says; `verdict` and `sentence` are always there.
+
+    Where something was shown also recall_lower and elusion_upper, the `parts` it covers, and those that came later.
+    """
     text = (version.artifact(f"{KIND}.{category}") / "certificate.json").read_text("utf-8")
     facts: dict[str, Any] = json.loads(text)
     return facts
@@ -55,8 +58,9 @@ def of(draft: Version, category: Category, threshold: float) -> dict[str, Any]:
     if isinstance(done, str):
         return _none(done)
     facts = of_round(draft.lake, category, done)
+    parts = [part.path for part in draft.parts if part.part in done.parts]
     uncovered = [part.path for part in draft.parts if part.part not in done.parts]
-    return {**facts, "covers": len(draft.parts) - len(uncovered), "not_covered": uncovered}
+    return {**facts, "parts": parts, "covers": len(parts), "not_covered": uncovered}
 
 
 def round_of(draft: Version, category: Category, threshold: float) -> Round | str:

@@ -46,7 +46,7 @@ def category_facts(
     folder = draft.artifact(f"model.{judged.name}")
     drawn = certificate_files.flagged_draws(draft, category, judged.threshold, pool.table["uid"].to_pylist())
     groups = certificate_files.subgroup_members(draft, category)
-    held_out = scoring.read_out_of_fold(folder)
+    held_out, certificate = scoring.read_out_of_fold(folder), certificate_files.read(draft, judged.name)
     return {
         **label_facts(pool, *given[:2]),
         **scoring.read_facts(folder),
@@ -55,7 +55,7 @@ def category_facts(
         "subgroups": {
             name: subgroup_facts(judged, pool.usable, inside, given[2], held_out) for name, inside in groups.items()
         },
-        "certificate": certificate_files.read(draft, judged.name),
+        "certificate": {name: value for name, value in certificate.items() if name != "parts"},  # these fill a file
     }
 
 

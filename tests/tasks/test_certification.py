@@ -103,6 +103,7 @@ def test_the_certificate_holds_for_the_version_that_the_same_model_filters(versi
     assert found["covers"] == len(version.parts) and found["not_covered"] == []
     assert set(found["subgroups"]) == {"women"}  # nobody's caption says "man"
     assert found["subgroups"]["women"]["counts"]["flagged"] < found["counts"]["flagged"]
+    assert found.pop("parts") == [part.path for part in version.parts]
     assert filtered.summary["filter"]["categories"]["knife"]["certificate"] == found
     assert filtered.summary["filter"]["categories"]["knife"]["reserved"] == 320
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -213,21 +214,30 @@ def _audit(version: Version) -> Path:
 def export(
     version: VersionArgument,
     out: Annotated[Path, typer.Option("--out", help="The folder to write.")],
-    form: Annotated[str, typer.Option("--format", help="parquet, or webdataset.")] = "parquet",
+    form: Annotated[str, typer.Option("--format", help="parquet, webdataset, datacomp, or kohya.")] = "parquet",
+    factor: Annotated[float | None, typer.Option(help="Repeats per unit of weight (datacomp 1, kohya 4).")] = None,
+    seed: Annotated[int, typer.Option(help="Of rounding repeats (datacomp, kohya).")] = 0,
     lake: LakeOption = HERE,
     pool: PoolOption = None,
 ) -> None:
-    """Write a version for a trainer: one row a sample, or tar shards of the survivors, byte for byte.
+    """Write a version for a trainer: one row a sample; tar shards of the survivors, byte for byte, with their weights;
+    or each survivor as often as its weight says, for trainers that take no weights.
 
     Example: sluice export latest --format webdataset --out ./curated
     """
-    from tasks import exports
+    from tasks import export_datacomp, export_kohya, exports
 
     found = find_pool(lake, pool).version(version)
-    formats = {"parquet": exports.export_parquet, "webdataset": exports.export_webdataset}
+    settings: dict[str, Any] = {"seed": seed} | ({} if factor is None else {"factor": factor})
+    formats: dict[str, Callable[[], Path]] = {
+        "parquet": lambda: exports.export_parquet(found, out),
+        "webdataset": lambda: exports.export_webdataset(found, out),
+        "datacomp": lambda: export_datacomp.export_datacomp(found, out, export_datacomp.Config(**settings)),
+        "kohya": lambda: export_kohya.export_kohya(found, out, config=export_kohya.Config(**settings)),
+    }
     if form not in formats:
-        raise UsageError(f"--format: {' or '.join(formats)} was expected, not {form!r}")
-    tell(f"wrote {formats[form](found, out)}")
+        raise UsageError(f"--format: {', '.join(formats)} were expected, {form!r} was found")
+    tell(f"wrote {formats[form]()}")
 
 
 @app.command()

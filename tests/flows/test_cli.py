@@ -79,6 +79,16 @@ def test_an_unknown_version_format_or_pool_is_a_wrong_call(lake: Path) -> None:
         assert isinstance(problem, SluiceError) and problem.exit_status == 2
 
 
+def test_weights_go_to_trainers_as_repeats(lake: Path) -> None:
+    out = lake.parent
+    for form, name in (("datacomp", "subset.npy"), ("kohya", "dataset.toml")):
+        outcome = call("export", "latest", "--format", form, "--factor", "2", "--out", out / form, "--lake", lake)
+        assert outcome.exit_code == 0 and (out / form / name).exists()
+        assert json.loads((out / form / "export.json").read_text())["factor"] == 2
+    problem = call("export", "latest", "--format", "kohya", "--factor", "0", "--out", out / "x", "--lake", lake)
+    assert isinstance(problem.exception, SluiceError) and "factor" in str(problem.exception)
+
+
 @pytest.mark.parametrize(
     ("toml", "said"),
     [

@@ -49,7 +49,7 @@ def after(start: Mapping[str, float], shares: Mapping[str, float]) -> Callable[[
 
 
 START = {"prompt": 0.5, "random": 0.5}  # a text search, and what negatives look like
-ARTICLES_RECALL = {0.0: 0.99, 0.05: 0.99, 0.1: 0.99}  # by share of wrong answers: the best on other seeds
+ARTICLES_RECALL = {0.0: 0.99, 0.05: 0.5, 0.1: 0.5}  # by share of wrong answers: the best on seeds that are not reported
 
 
 def strategies(noise: float) -> dict[str, Strategy]:

@@ -151,7 +151,7 @@ def test_a_file_that_is_not_there_or_is_a_folder_is_refused(tmp_path: Path) -> N
 
 def test_a_gate_on_the_certificate_of_a_category_that_is_not_declared_is_refused(tmp_path: Path) -> None:
     wanted = {"filter": {"category": [{"name": "knife"}]}, "gates": {"min_certified_recall": {"kinfe": 0.9}}}
-    with pytest.raises(ConfigError, match="'kinfe', but no filter.category has that name; known are: knife"):
+    with pytest.raises(ConfigError, match=r"'kinfe', but no filter\.category has that name; known are: knife"):
         parse_config(wanted, tmp_path, "c.toml")
     wanted["gates"] = {"max_certified_elusion": {"knife": 0.001}}
     assert parse_config(wanted, tmp_path, "c.toml").gates.certified == {"knife"}

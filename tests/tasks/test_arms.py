@@ -122,6 +122,12 @@ def test_labels_of_one_class_are_no_model(warm: arms.View) -> None:
     assert arms.shares_of(warm._replace(label=np.zeros(len(warm.row), bool))) == arms.COLD
 
 
+def test_fewer_samples_are_explored_once_there_are_more_labels(warm: arms.View) -> None:
+    many = np.arange(arms.FEW)
+    assert arms.shares_of(warm._replace(row=many, label=many < 5)) == arms.LATE
+    assert arms.LATE["exploration"] < arms.WARM["exploration"]
+
+
 def test_false_positives_are_what_the_threshold_calls_positive(warm: arms.View) -> None:
     rows = arms.false_positive(warm, 5, np.random.default_rng(0))
     assert len(rows) and warm.free[rows].all()
@@ -172,8 +178,3 @@ def test_the_informative_are_doubtful_and_of_more_kinds_than_the_most_doubtful(w
         return np.linalg.slogdet(np.cov(warm.parts[0][rows[:count]].astype(np.float64)) + np.eye(count) * 1e-6)[1]
 
     assert kinds(informative) > kinds(doubtful)
-
-
-def test_a_copy_of_what_was_asked_tells_least() -> None:
-    x = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 0.9]])
-    assert arms._most_informative(x, np.full(3, 0.25), np.eye(2), mass=10.0, most=3) == [0, 2, 1]

@@ -1,4 +1,4 @@
-"""What of the removed is benign: exact where all is labelled, an interval where labels were drawn, else named a guess."""
+"""What of the removed is benign: exact where all is labelled, an interval where labels were drawn, else a guess."""
 
 from __future__ import annotations
 

@@ -68,5 +68,5 @@ def test_a_second_look_is_paid_for_in_the_plan(version: Version) -> None:
 
 def test_a_plan_without_a_model_says_what_to_do(tmp_path: Path) -> None:
     lake = labelled_pool(tmp_path / "lake").lake
-    with pytest.raises(UsageError, match="a plan needs a model.*sluice label next knife"):
+    with pytest.raises(UsageError, match=r"a plan needs a model.*sluice label next knife"):
         plan_of(lake, KNIFE, 5, [])

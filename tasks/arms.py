@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.batch import Pick, Rows, Wish, fill, quotas
-from tasks.classifier import FALLBACK
+from tasks.information import Known, most_informative
 from tasks.misses import cross_validate, miss_rates
 from tasks.neighbors import nearest
 from tasks.regions import Parts, Regions
@@ -24,15 +24,14 @@ from tasks.scoring import gather
 REACH: Final = 20  # candidates for each sample wanted: near-duplicates drop out
 SPREAD: Final = 5  # candidates of a prompt for each sample wanted, which are then spread over regions
 NEIGHBORS: Final = 20  # of each missed positive
-DOUBTFUL: Final = 8  # candidates for each sample wanted, among which the informative are sought
-SURE: Final = 0.01  # and 1 − SURE: scores beyond count as these
+DOUBTFUL: Final = 3  # candidates for each sample wanted, among which the informative are sought
 TEND: Final = 0.5  # share of the models that miss a positive which models tend to miss
-
-Floats = NDArray[np.float64]
 
 ARTICLE: Final[Mapping[str, float]] = {"false_positive": 0.75, "false_negative": 0.25}  # the best of its shares
 COLD: Final[Mapping[str, float]] = {"prompt": 0.5, "exploration": 0.5}
-WARM: Final[Mapping[str, float]] = {"informative": 0.8, "exploration": 0.2}
+WARM: Final[Mapping[str, float]] = {"informative": 0.6, "exploration": 0.4}
+LATE: Final[Mapping[str, float]] = {"informative": 0.9, "exploration": 0.1}
+FEW: Final = 240  # labels, until which much is explored: all kinds of positives are to be found early
 
 
 class View(NamedTuple):
@@ -51,7 +50,9 @@ class View(NamedTuple):
 def shares_of(view: View) -> Mapping[str, float]:
     """The arms' shares of the next batch, as far as the labels and what is known allow."""
     trained = view.scores is not None and view.label.any() and not view.label.all()
-    return WARM if trained else COLD
+    if not trained:
+        return COLD
+    return WARM if len(view.row) < FEW else LATE
 
 
 def pick(view: View, shares: Mapping[str, float], size: int, near: float, seed: int) -> list[Pick]:
@@ -109,27 +110,14 @@ def uncertain(view: View, count: int, rng: np.random.Generator) -> Rows:
 
 
 def informative(view: View, count: int, rng: np.random.Generator) -> Rows:
-    """Of the nearest to even odds those whose labels would tell the model most, each given the ones before it.
-
-    Uncertainty alone asks for one kind of sample many times over. This takes the largest p(1 − p) · variance of the
-    logit, and the variance shrinks by each sample taken as if it were labelled: a greedy D-optimal design for logistic
-    regression (Laplace's approximation).
-    """
+    """Of the nearest to even odds those whose labels would tell the model most, each given the ones before it."""
     rows = uncertain(view, count, rng)
     doubtful = rows[: DOUBTFUL * count]
     if not len(doubtful) or view.label.all() or not view.label.any():
         return rows
     assert view.scores is not None
-    known = gather(view.parts, view.row)
-    centre = known.mean(axis=0)
-    scale = float(np.sqrt(np.mean((known - centre) ** 2))) or 1.0
-    x, asked = (_design((part - centre) / scale) for part in (known, gather(view.parts, doubtful)))
-    mass = np.where(
-        view.label, 0.5 / view.label.sum(), 0.5 / (~view.label).sum()
-    )  # as classes are balanced in training
-    curvature = (x * (mass * _information(view.scores[view.row]))[:, None]).T @ x
-    covariance = np.linalg.inv(curvature + FALLBACK * np.eye(x.shape[1]))
-    order = _most_informative(asked, _information(view.scores[doubtful]), covariance, 1 / len(x), 2 * count)
+    known = Known(gather(view.parts, view.row), view.label, view.scores[view.row])
+    order = most_informative(known, gather(view.parts, doubtful), view.scores[doubtful], 2 * count)
     return np.concatenate([doubtful[order], np.delete(rows, order)])
 
 
@@ -172,32 +160,6 @@ def _typical(view: View, chosen: Rows) -> Rows:
     order = np.lexsort((-similarity, region))
     first = order[np.searchsorted(region[order], chosen)]
     return rows[first]
-
-
-def _design(x: Floats) -> Floats:
-    """(n, 1 + d), the intercept's column first."""
-    return np.hstack([np.ones((len(x), 1)), x])
-
-
-def _information(scores: NDArray[np.float32]) -> Floats:
-    """(n,) p(1 − p), the information of a label; kept from vanishing where a model is sure."""
-    p = np.clip(scores.astype(np.float64), SURE, 1 - SURE)
-    return p * (1 - p)
-
-
-def _most_informative(x: Floats, worth: Floats, covariance: Floats, mass: float, most: int) -> list[int]:
-    """Rows of (n, 1 + d) x by what their labels would tell, each label with that mass; at most `most`."""
-    variance = np.einsum("nd,nd->n", x @ covariance, x)
-    left, order = np.ones(len(x), np.bool_), []
-    for _ in range(min(most, len(x))):
-        best = int(np.argmax(np.where(left, worth * variance, -np.inf)))
-        left[best] = False
-        order.append(best)
-        shift = covariance @ x[best]
-        shrink = mass * worth[best] / (1 + mass * worth[best] * variance[best])  # Sherman and Morrison
-        variance = variance - shrink * (x @ shift) ** 2
-        covariance = covariance - shrink * np.outer(shift, shift)
-    return order
 
 
 def _turns(region: NDArray[np.int32]) -> NDArray[np.int64]:

@@ -31,7 +31,7 @@ def cross_validate(
 ) -> Fits:
     """Fit on random halves of the (n, d) samples, each with half of either class, one sample of it at least.
 
-    The models are those of `classifier.train` (scaled features, classes balanced), in one minimisation.
+    Linear models on the embedding, scaled and with classes balanced as in training, in one minimisation.
     """
     import torch
 

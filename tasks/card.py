@@ -74,7 +74,7 @@ def _benign(told: findings.Category) -> str:
     found = told.benign
     if found["estimate"] is None:
         return ""
-    interval = f" ({share(found['lower'])} to {share(found['upper'])})" if found["lower"] is not None else ""
+    interval = f" ({share(found['lower'])} to {share(found['upper'])})" if found["n"] else ""
     return f"Of what is removed {share(found['estimate'])}{interval} is benign, by {text(found['basis'])}. "
 
 

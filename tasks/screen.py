@@ -77,6 +77,8 @@ def _benign(told: findings.Category) -> str:
     found = told.benign
     if found["estimate"] is None:
         return ""
+    if found["upper"] == 0:
+        return ", all of them labelled"
     if found["lower"] is None:
         return f", {share(found['estimate'])} of them benign by the scores"
     return f", {share(found['estimate'])} of them benign ({share(found['lower'])} to {share(found['upper'])})"

@@ -1,0 +1,160 @@
+"""What the audit of groups counts: groups as words are counted, and groups beside attributes at each stage.
+
+All is in sql/audit and sql/association. A set is a group, an attribute, or `removed`, what the filter took: sets are
+numbered in this order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tasks.contingency import Tables
+from tasks.counting import UNIT, Counts, _groups, _influence, _samples
+from tasks.lake import Version
+from tasks.membership import MEMBERS, members, members_by_terms
+from tasks.queries import Database, database
+from tasks.samples import FILTERED
+from tasks.term_groups import TermGroups
+
+STAGES: Final = ("pool", "after_filter", "kept", "weighted")
+
+
+class Stage(NamedTuple):
+    """A stage's 2×2 tables of each group with each attribute."""
+
+    name: str
+    tables: Tables  # a row a group and attribute, groups first
+    samples: np.ndarray  # (t, 3) int64, samples with both, of the group, with the attribute
+    removal: Tables  # a row a group, with `removed` as its attribute
+    harm: np.ndarray  # (a,) mean score of each attribute, NaN where it has none
+    unscored: np.ndarray  # (a,) int64, samples that lack the attribute's score
+
+
+class Counted(NamedTuple):
+    groups: Counts  # of the groups as terms, most frequent first
+    stages: tuple[Stage, ...]  # weighted only where there are weights
+
+
+def count_groups(version: Version, groups: TermGroups) -> Counted:
+    """Everything counted of these groups and attributes. Tokens must have been written; scores must be there."""
+    scores = _scores(version, groups)
+    sample = _samples(version)
+    with database({"sample": sample, "near_duplicate": _groups(version), "score": _score_table(scores)}) as db:
+        db.keep("pool", "audit", "pool")
+        found = members(version, groups).table
+        counts = _count_as_terms(db, found, groups)
+        db.add("member", pa.concat_tables([found, *_attributes(version, groups, scores), _removed(sample, groups)]))
+        names = STAGES if counts.totals["mass"] else STAGES[:-1]
+        stages = tuple(_stage(db, name, (len(groups.groups), len(groups.attributes))) for name in names)
+    return Counted(counts, stages)
+
+
+def _scores(version: Version, groups: TermGroups) -> dict[int, pa.ChunkedArray]:
+    """Place of an attribute → (n,) its classifier's scores."""
+    scored = [(i, one.classifier) for i, one in enumerate(groups.attributes) if one.classifier]
+    return {i: version.table(f"score.{name}", ["score"])["score"] for i, name in scored}
+
+
+def _score_table(scores: Mapping[int, pa.ChunkedArray]) -> pa.Table:
+    """One row a sample and scored attribute."""
+    schema = pa.schema([("sample", pa.int32()), ("attribute", pa.int32()), ("score", pa.float32())])
+    tables = [schema.empty_table()]
+    for place, column in scores.items():
+        samples, attribute = np.arange(len(column), dtype=np.int32), np.full(len(column), place, np.int32)
+        tables.append(pa.table([samples, attribute, column], schema=schema))
+    return pa.concat_tables(tables)
+
+
+def _count_as_terms(db: Database, found: pa.Table, groups: TermGroups) -> Counts:
+    """The counts that words have (tasks/counting.py), of each group."""
+    names = [group.name for group in groups.groups]
+    numbers = pa.array(np.arange(len(names), dtype=np.int32))
+    words = pa.table(
+        {"term": numbers, "word": pa.array(names, pa.string()), "keyword": pa.array([True] * len(names), pa.bool_())}
+    )
+    db.add("vocabulary", words)
+    db.add("token", found.rename_columns(["sample", "term"]))
+    db.keep("counted", "audit", "counted")
+    totals = db.run("audit", "totals", words=len(names)).to_pylist()[0]
+    terms = db.run("audit", "audited", min_count=1)
+    return Counts(terms, totals, _influence(db, terms, totals) if totals["mass"] else None)
+
+
+def _attributes(version: Version, groups: TermGroups, scores: Mapping[int, pa.ChunkedArray]) -> list[pa.Table]:
+    """MEMBERS of each attribute, whose set's number is behind the groups'."""
+    first = len(groups.groups)
+    worded = {i: one.terms for i, one in enumerate(groups.attributes) if one.terms}
+    found = members_by_terms(version, {str(i): terms for i, terms in worded.items()}).table
+    place = pa.array(np.array([*worded], np.int32) + first, pa.int32())
+    tables = [pa.table([found["sample"], place.take(found["group"])], schema=MEMBERS)]
+    for i, column in scores.items():
+        above = pc.fill_null(pc.greater(column, groups.attributes[i].above), False)
+        tables.append(_set(np.flatnonzero(above.to_numpy()), first + i))
+    return tables
+
+
+def _removed(sample: pa.Table, groups: TermGroups) -> pa.Table:
+    """MEMBERS of what the filter took."""
+    rows = np.flatnonzero(pc.equal(sample["verdict"], FILTERED).to_numpy())
+    return _set(rows, len(groups.groups) + len(groups.attributes))
+
+
+def _set(rows: np.ndarray, number: int) -> pa.Table:
+    return pa.table([rows.astype(np.int32), np.full(len(rows), number, np.int32)], schema=MEMBERS)
+
+
+def _stage(db: Database, name: str, sizes: tuple[int, int]) -> Stage:
+    """sizes: groups, attributes."""
+    db.add("stage", db.run("association", "stage", stage=name))
+    db.add("held", db.run("association", "held"))
+    whole = db.run("association", "whole").to_pylist()[0]
+    margins, cells = db.run("association", "margins"), db.run("association", "cells", attributes=sizes[0])
+    tables, samples = _tables(whole, margins, cells, sizes)
+    asked = np.tile(np.arange(sizes[1] + 1) < sizes[1], sizes[0])
+    residual = db.run("association", "residual")
+    harm, unscored = np.full(sizes[1], np.nan), np.zeros(sizes[1], np.int64)
+    harm[residual["attribute"].to_numpy()] = residual["harm"].to_numpy(zero_copy_only=False)
+    unscored[residual["attribute"].to_numpy()] = residual["unscored"].to_numpy()
+    return Stage(name, _rows(tables, asked), samples[asked], _rows(tables, ~asked), harm, unscored)
+
+
+def _rows(tables: Tables, rows: np.ndarray) -> Tables:
+    return Tables(tables.mass[rows], tables.products[rows], tables.largest)
+
+
+def _tables(
+    whole: Mapping[str, int], margins: pa.Table, cells: pa.Table, sizes: tuple[int, int]
+) -> tuple[Tables, np.ndarray]:
+    """Counts → 2×2 tables of all pairs of a group with an attribute or `removed`, and their samples."""
+    groups, attributes = sizes[0], sizes[1] + 1
+    group, attribute = (axis.ravel() for axis in np.mgrid[:groups, groups : groups + attributes])
+    margin = _dense(margins, margins["group"].to_numpy(), groups + attributes)
+    place = cells["group"].to_numpy() * attributes + cells["attribute"].to_numpy() - groups
+    cell = _dense(cells, place, groups * attributes)
+    everything = np.full(len(group), whole["mass"])
+    mass = np.stack([cell["mass"], margin["mass"][group], margin["mass"][attribute], everything], axis=1)
+    products = np.zeros((len(group), 4, 4))
+    known = {
+        (0, 0): cell["both_both"], (0, 1): cell["both_group"], (0, 2): cell["both_attribute"], (0, 3): cell["both_all"],
+        (1, 1): margin["squares"][group], (1, 2): cell["group_attribute"], (1, 3): margin["crossed"][group],
+        (2, 2): margin["squares"][attribute], (2, 3): margin["crossed"][attribute],
+        (3, 3): np.full(len(group), whole["squares"]),
+    }  # fmt: skip
+    for (i, j), values in known.items():
+        products[:, i, j] = products[:, j, i] = values
+    samples = np.stack([cell["samples"], margin["samples"][group], margin["samples"][attribute]], axis=1)
+    return Tables(mass / UNIT, products / UNIT, whole["largest"] / UNIT), samples
+
+
+def _dense(table: pa.Table, places: np.ndarray, size: int) -> dict[str, np.ndarray]:
+    """Column → (size,) int64 values at their places, 0 elsewhere."""
+    found = {}
+    for name in table.column_names:
+        found[name] = np.zeros(size, np.int64)
+        found[name][places] = table[name].to_numpy()
+    return found

@@ -114,7 +114,7 @@ def _absolute(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     out = {name: dict(value) if isinstance(value, dict) else value for name, value in values.items()}
     blocklist = out.get("filter", {}).get("blocklist", {}) if isinstance(out.get("filter"), dict) else {}
     named = [(item, "labels") for item in _categories(out)] + [(out.get("filter", {}), "overrides")]
-    for item, name in [*named, (blocklist, "sha256")]:
+    for item, name in [*named, (blocklist, "sha256"), (out.get("audit", {}), "groups")]:
         if isinstance(item, dict) and isinstance(item.get(name), str) and item[name]:
             item[name] = str(folder.absolute() / item[name])
     for stage, name in FILES:

@@ -204,11 +204,16 @@ def inputs_key(lake: Lake, work: Work) -> str:
     config["embed"] = embed.settings(work.config.embed)
     labels: list[Any] = []
     for category in config["filter"]["category"]:
-        files = (Path(category.pop("labels")), log_path(lake, category["name"]))
-        labels.append([lake.digest(path) if path.is_file() else None for path in files])
+        given = (Path(category.pop("labels")), log_path(lake, category["name"]))
+        labels.append([lake.digest(path) if path.is_file() else None for path in given])
         newest = latest_round(lake, category["name"])
         labels.append(newest.number if newest is not None else None)
-    for path in (config["filter"].pop("overrides"), config["filter"]["blocklist"].pop("sha256")):
+    files = (
+        config["filter"].pop("overrides"),
+        config["filter"]["blocklist"].pop("sha256"),
+        config["audit"].pop("groups"),
+    )
+    for path in files:
         labels.append(lake.digest(Path(path)) if path and Path(path).is_file() else None)
     weights = embed.embedder(lake, work.config.embed, "")[0]
     return lake.key(REVISIONS, config, labels, weights, [[shard.path, digest] for shard, digest in work.shards])

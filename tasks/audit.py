@@ -8,8 +8,9 @@ noise is told from effect. The audit sees a version only: its samples, its decis
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,16 +18,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks import changes, tokens
+from tasks.association import audit_groups
 from tasks.changes import Shares
 from tasks.counting import Counts, count_terms
 from tasks.errors import ConfigError
 from tasks.files import write_table
 from tasks.lake import Lake, MapParts, Version
+from tasks.term_groups import TermGroups, read_groups
 
 REVISION = 1
 LEVEL = 0.95  # of every interval that stands alone
 LISTED = 10  # falls, and rises, that the summary names
 DIGITS = 6  # of every figure that is written
+MOST_GROUPS = 100  # that the summary names, the most frequent; all are in the tables
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class Config:
     """What is audited besides the whole vocabulary, and what counts as a change."""
 
     keywords: tuple[str, ...] = ()  # words or phrases that are reported whatever their count
+    groups: str = ""  # path of a TOML file of term groups and attributes (docs/groups.md)
     min_count: int = 20  # captions of the pool with the term; rarer terms are not listed
     fdr: float = 0.05  # false-discovery rate of `significant`
     tau: float = 0.01  # a relative change by the filter up to this size is of no interest
@@ -51,32 +56,43 @@ class Config:
 
 def run(version: Version, config: Config, map_parts: MapParts) -> Version:
     """The version with artifact `audit` (words.parquet, words.csv, summary.json) and its summary; its stage stays."""
-    lake, key = version.lake, _key(version, config)
+    groups = read_groups(Path(config.groups)) if config.groups else None
+    lake, key = version.lake, _key(version, config, groups)
     if not lake.has_artifact("audit", key):
-        _write(lake, key, *audit(version, config, map_parts))
+        _write(lake, key, *audit(version, config, map_parts, groups))
     summary = json.loads((lake.artifact_path("audit", key) / "summary.json").read_text("utf-8"))
     artifacts = {"audit": key, "tokens": tokens.key(version)}
-    derived = version.derive("audit", artifacts=artifacts, config=asdict(config), summary=summary)
+    settings = {**asdict(config), "groups": groups.digest if groups is not None else ""}
+    derived = version.derive("audit", artifacts=artifacts, config=settings, summary=summary)
     return replace(derived, stage=version.stage)
 
 
-def _key(version: Version, config: Config) -> str:
+def _key(version: Version, config: Config, groups: TermGroups | None) -> str:
     parts = [part.part for part in version.parts]
     decided = version.columns["decision"], version.artifacts.get("groups")
-    return Lake.key("audit", REVISION, asdict(config), parts, tokens.key(version), *decided)
+    asked: dict[str, Any] = {**asdict(config), "groups": ""}
+    if groups is not None:
+        scores = {name: key for name, key in version.columns.items() if name.startswith("score.")}
+        asked["groups"] = [groups.digest, scores]
+    return Lake.key("audit", REVISION, asked, parts, tokens.key(version), *decided)
 
 
-def _write(lake: Lake, key: str, words: pa.Table, summary: dict[str, Any]) -> None:
+def _write(lake: Lake, key: str, tables: Mapping[str, pa.Table], summary: dict[str, Any]) -> None:
     from pyarrow import csv
 
     with lake.new_artifact("audit", key) as folder:
-        write_table(folder / "words.parquet", words)
-        csv.write_csv(words, folder / "words.csv")
+        for name, table in tables.items():
+            write_table(folder / f"{name}.parquet", table)
+            csv.write_csv(table, folder / f"{name}.csv")
         (folder / "summary.json").write_text(json.dumps(summary, ensure_ascii=False, indent=1), "utf-8")
 
 
-def audit(version: Version, config: Config, map_parts: MapParts) -> tuple[pa.Table, dict[str, Any]]:
-    """One row an audited term, most frequent first; and the summary that reports and gates read.
+def audit(
+    version: Version, config: Config, map_parts: MapParts, groups: TermGroups | None = None
+) -> tuple[dict[str, pa.Table], dict[str, Any]]:
+    """Table `words`, with groups also those of `audit_groups`; and the summary that reports and gates read.
+
+    words: one row an audited term, most frequent first.
 
     change_filter   share among what the filter let through / share in the pool − 1
     change_dedup    share among the kept / share among what the filter let through − 1
@@ -93,7 +109,19 @@ def audit(version: Version, config: Config, map_parts: MapParts) -> tuple[pa.Tab
     tokens.write_tokens(version, map_parts)
     counts = count_terms(version, config.keywords, config.min_count)
     words = _words(counts, config)
-    return words, _summary(words, counts, config)
+    tables, summary = {"words": words}, _summary(words, counts, config)
+    if groups is not None:
+        found, told = audit_groups(version, _scored(version, groups), fdr=config.fdr, tau=config.tau)
+        tables |= found
+        summary["groups"] = {**told, "groups": told["groups"][:MOST_GROUPS]}
+    return tables, summary
+
+
+def _scored(version: Version, groups: TermGroups) -> TermGroups:
+    """The groups without classifiers' verdicts where nothing is scored yet: before the filter there are none."""
+    if any(name.startswith("score.") for name in version.columns):
+        return groups
+    return replace(groups, attributes=tuple(one for one in groups.attributes if one.classifier is None))
 
 
 def _words(counts: Counts, config: Config) -> pa.Table:

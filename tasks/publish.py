@@ -30,7 +30,7 @@ class Config:
 
 
 def run(version: Version, config: Config, map_parts: MapParts) -> Version:
-    """The version with artifact `published`: samples.parquet, report.html, README.md, and words.csv where audited."""
+    """The version with artifact `published`: samples.parquet, report.html, README.md, and the audit's CSV files."""
     key = _key(version, config)
     if not version.lake.has_artifact(KIND, key):
         with version.lake.new_artifact(KIND, key) as folder:
@@ -52,7 +52,8 @@ def _write(version: Version, config: Config, folder: Path) -> None:
     write_text(folder / "report.html", report.render(version, config.feature, pictures=config.pictures))
     write_text(folder / "README.md", card.render(version))
     if "audit" in version.artifacts:
-        shutil.copyfile(version.artifact("audit") / "words.csv", folder / "words.csv")
+        for table in sorted(version.artifact("audit").glob("*.csv")):  # words, and with term groups theirs
+            shutil.copyfile(table, folder / table.name)
 
 
 def _summary(version: Version) -> dict[str, Any]:

@@ -7,6 +7,7 @@ and words come from the pool and may hold anything: the template escapes all of 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,7 @@ def render(version: Version, feature: Sequence[str] = (), *, pictures: bool = Tr
     pages.filters |= {
         "count": count, "share": share, "signed": signed, "figures": figures, "short": short,
         "sentence": sentence, "allowed": allowed, "percent_down": percent_down, "percent_up": percent_up,
+        "exp": math.exp,
     }  # fmt: skip
     return pages.get_template("report.html").render(context(version, feature, pictures=pictures))
 

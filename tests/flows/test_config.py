@@ -155,3 +155,8 @@ def test_a_gate_on_the_certificate_of_a_category_that_is_not_declared_is_refused
         parse_config(wanted, tmp_path, "c.toml")
     wanted["gates"] = {"max_certified_elusion": {"knife": 0.001}}
     assert parse_config(wanted, tmp_path, "c.toml").gates.certified == {"knife"}
+
+
+def test_a_file_of_term_groups_is_sought_beside_the_configuration(tmp_path: Path) -> None:
+    config = parse_config({"audit": {"groups": "people.toml"}}, tmp_path, "c.toml")
+    assert config.audit.groups == str(tmp_path / "people.toml")

@@ -23,7 +23,8 @@ def toy(root: Path, weights: list[float | None] | None = None) -> Version:
 
 def audited(version: Version, **settings: Any) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     """Rows by term, and the summary."""
-    words, summary = audit.audit(version, Config(**settings), map_here)
+    tables, summary = audit.audit(version, Config(**settings), map_here)
+    words = tables["words"]
     return {row["term"]: row for row in words.to_pylist()}, summary
 
 
@@ -135,7 +136,8 @@ def test_run_leaves_the_artifact_and_the_summary_and_the_stage_as_it_was(tmp_pat
         assert [row["term"] for row in csv.DictReader(file)] == words["term"].to_pylist() == ["a", "cat", "dog"]
     assert version.stage == "filter"
     assert version.summary["audit"]["keywords"][0]["change_filter"] == -0.333333
-    assert version.config["audit"] == {"keywords": ("dog",), "min_count": 20, "fdr": 0.05, "tau": 0.01}
+    settings = {"keywords": ("dog",), "groups": "", "min_count": 20, "fdr": 0.05, "tau": 0.01}
+    assert version.config["audit"] == settings
     assert version.missing() == []
 
 
@@ -163,3 +165,30 @@ def test_an_audit_that_exists_is_not_done_again(tmp_path: Path) -> None:
 def test_a_setting_that_makes_no_sense_is_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Config(**settings)
+
+
+def test_term_groups_are_audited_beside_the_words_and_recorded_by_their_digest(tmp_path: Path) -> None:
+    version = toy(tmp_path / "lake")
+    listed = tmp_path / "groups.toml"
+    listed.write_text('[groups.pet]\nterms = ["dog", "cat"]\n[groups."pet/dog"]\nterms = ["dog"]\n', "utf-8")
+    done = audit.run(version, Config(groups=str(listed)), map_here)
+    told = done.summary["audit"]["groups"]
+    assert {row["group"]: row["n_pool"] for row in told["groups"]} == {"pet": 80, "pet/dog": 40}
+    assert done.config["audit"]["groups"] == told["digest"] and str(tmp_path) not in str(done.config)
+    assert {path.name for path in done.artifact("audit").glob("*.csv")} == {
+        "words.csv", "groups.csv", "associations.csv", "residual.csv",
+    }  # fmt: skip
+    listed.write_text('[groups.pet]\nterms = ["dog"]\n', "utf-8")
+    assert audit.run(version, Config(groups=str(listed)), map_here).artifacts["audit"] != done.artifacts["audit"]
+
+
+def test_a_classifier_s_verdict_waits_for_scores_and_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
+    version = toy(tmp_path / "lake")
+    listed = tmp_path / "groups.toml"
+    listed.write_text(
+        '[groups.dog]\nterms = ["dog"]\n[attributes.unsafe]\nclassifier = "knife"\nabove = 0.5\n', "utf-8"
+    )
+    told = audit.run(version, Config(groups=str(listed)), map_here).summary["audit"]["groups"]
+    assert told["associations"] == {"before": [], "after": []} and told["residual_harm"] == []
+    with pytest.raises(ConfigError, match=r"none\.toml: a file of term groups was expected"):
+        audit.run(version, Config(groups=str(tmp_path / "none.toml")), map_here)

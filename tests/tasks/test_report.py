@@ -7,10 +7,11 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
+from tasks import audit
 from tasks.files import write_table
 from tasks.lake import Version, open_lake
 from tasks.report import render
-from tests.tasks.decided_pool import clock, curated, decided, encoded, ingested, samples, write_tars
+from tests.tasks.decided_pool import clock, curated, decided, encoded, ingested, samples, serial, write_tars
 
 HOSTILE = "<script>alert('1')</script>\"><img src=x onerror=alert(2)> {{ 7*7 }} $x_1$ \u202e\x07 </style>"
 VOID = {"meta", "img", "input", "br", "rect", "line", "circle", "path"}
@@ -186,3 +187,12 @@ def test_scores_that_are_null_are_left_out(tmp_path: Path) -> None:
     empty = pa.table({"score": pa.nulls(9, pa.float32())})
     write_table(draft.lake.column_path("score.romance", "n", draft.parts[0].part), empty)
     assert "Nearest to the threshold" not in render(draft.derive("filter", columns={"score.romance": "n"}))
+
+
+def test_groups_and_what_they_are_described_as_are_told_where_they_were_audited(tmp_path: Path) -> None:
+    version = curated(tmp_path / "lake", write_tars(tmp_path / "pool", samples(24)))
+    listed = tmp_path / "groups.toml"
+    listed.write_text('[groups.clock]\nterms = ["clock"]\n', "utf-8")
+    page = render(audit.run(version, audit.Config(groups=str(listed), min_count=2), serial), pictures=False)
+    assert "Groups of terms" in page and "<bdi>clock</bdi>" in page and "none beyond noise" in page
+    assert "Groups of terms" not in render(version, pictures=False)

@@ -240,5 +240,5 @@ def _pareto_shape(excess: Floats) -> float:
     b = 1 / excess[-1] + (1 - np.sqrt(candidates / (np.arange(1, candidates + 1) - 0.5))) / (3 * quartile)
     shape = np.log1p(-b[:, None] * excess).mean(axis=1)
     likelihood = m * (np.log(-b / shape) - shape - 1)
-    posterior = 1 / np.exp(likelihood - likelihood[:, None]).sum(axis=1)
+    posterior = np.exp(likelihood - likelihood.max())  # the same up to a factor, and nothing overflows
     return float(np.log1p(-np.sum(b * posterior / posterior.sum()) * excess).mean())

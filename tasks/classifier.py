@@ -96,9 +96,12 @@ def train(
 
 def score(embeddings: NDArray[np.floating], model: Model) -> NDArray[np.float32]:
     """(n,) calibrated probabilities of (n, d) embeddings, whose digits do not depend on threads."""
-    with one_thread():
-        rows = embeddings.astype(np.float64) if model.marks is None else rbf.features(embeddings, model.marks)
-    return probability(np.einsum("nd,d->n", rows, model.weights) + model.bias, model)
+    if model.marks is None:
+        logits = np.einsum("nd,d->n", embeddings.astype(np.float64), model.weights)
+    else:
+        with one_thread():
+            logits = rbf.weighted(embeddings, model.marks, model.weights)
+    return probability(logits + model.bias, model)
 
 
 def probability(logits: Floats, model: Model) -> NDArray[np.float32]:

@@ -44,17 +44,29 @@ def landmarks(embeddings: Floats, seed: int = 0) -> Landmarks:
 
 def features(embeddings: NDArray[np.floating], marks: Landmarks) -> Floats:
     """(n, d) embeddings → (n, k)."""
+    return _times(embeddings, marks, marks.whiten)
+
+
+def weighted(embeddings: NDArray[np.floating], marks: Landmarks, weights: Floats) -> Floats:
+    """(n,) features · (k,) weights, for little more than the product of embeddings and landmarks."""
+    return _times(embeddings, marks, (marks.whiten @ weights)[:, None])[:, 0]
+
+
+def _times(embeddings: NDArray[np.floating], marks: Landmarks, matrix: Floats) -> Floats:
+    """(n, d) embeddings → their kernel values with the landmarks, times a (m, k) matrix: (n, k)."""
     import torch
 
-    points, whiten = torch.from_numpy(marks.points), torch.from_numpy(marks.whiten)
-    out = np.empty((len(embeddings), whiten.shape[1]))
+    points, right = torch.from_numpy(marks.points), torch.from_numpy(np.ascontiguousarray(matrix))
+    out = np.empty((len(embeddings), right.shape[1]))
     for start in range(0, len(embeddings), BLOCK):
         block = torch.from_numpy(embeddings[start : start + BLOCK].astype(np.float64))
-        out[start : start + BLOCK] = (torch.exp(-marks.gamma * _squared(block, points)) @ whiten).numpy()
+        kernel = _squared(block, points).mul_(-marks.gamma).exp_()
+        out[start : start + BLOCK] = (kernel @ right).numpy()
     return out
 
 
 def _squared(one: Tensor, other: Tensor) -> Tensor:
     """(n, m) squared distances."""
-    squared = (one**2).sum(dim=1)[:, None] + (other**2).sum(dim=1) - 2 * one @ other.T
+    products = one @ other.T
+    squared = products.mul_(-2).add_((one**2).sum(dim=1)[:, None]).add_((other**2).sum(dim=1))
     return squared.clamp_(min=0)

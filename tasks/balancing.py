@@ -45,7 +45,7 @@ def balance_pool(pool: Pool, asked: Terms, words: Terms, scores: Floats, limits:
     stands = restore.standing(pool, asked)
     why = restore.reasons(stands)
     kept = asked.has.tocsr()[pool.kept].tocsc()
-    judged = _judged_words(pool, words, asked)
+    judged = judged_words(pool, words, asked)
     while True:
         chosen = np.array([reason is None for reason in why], dtype=bool)
         fit = _fit(pool, _select(asked, chosen), judged, scores, limits, folds)
@@ -69,7 +69,7 @@ def balance_pool(pool: Pool, asked: Terms, words: Terms, scores: Floats, limits:
     return Balanced(fit.solution.weights, facts, fit.model)
 
 
-def _judged_words(pool: Pool, words: Terms, asked: Terms) -> Terms:
+def judged_words(pool: Pool, words: Terms, asked: Terms) -> Terms:
     """Words that weights could repair and that no exact constraint settles: they are balanced, or held out."""
     supported = [reason is None for reason in restore.reasons(restore.standing(pool, words))]
     settled = restore.companions_of(words, asked, pool.usable)
@@ -149,7 +149,7 @@ def cap_cost(weights: Floats, free: Floats, cap: float) -> dict[str, float]:
 
 def unbalanced(pool: Pool, asked: Terms, words: Terms, weights: Floats) -> dict[str, Any]:
     """The account of weights that were made without any caption: no group is restored, every word is held out."""
-    stands, judged = restore.standing(pool, asked), _judged_words(pool, words, asked)
+    stands, judged = restore.standing(pool, asked), judged_words(pool, words, asked)
     after = _after(pool, asked, stands, weights)
     why: list[str | None] = ["the method restores no group exactly"] * len(asked.names)
     _, lost = restore.rows(asked, stands, after, why)

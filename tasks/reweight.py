@@ -17,9 +17,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks import features, probe, samples, tokens
+from tasks import features, probe, propensity, samples, tokens
 from tasks.balance import Floats, Limits, capped, effective_sample_size, pareto_k
-from tasks.balancing import balance_pool, cap_cost, unbalanced
+from tasks.balancing import balance_pool, cap_cost, judged_words, unbalanced
 from tasks.errors import ConfigError
 from tasks.files import read_table, write_array, write_json
 from tasks.lake import Lake, MapParts, Version
@@ -34,13 +34,13 @@ NOTHING: Final[Mapping[str, Any]] = MappingProxyType(  # the facts of a method t
 
 @dataclass(frozen=True)
 class Config:
-    method: str = "balance"  # balance | probe | none
+    method: str = "balance"  # balance | propensity | probe | none
     restore: tuple[str, ...] | None = None  # words or phrases whose pool share is met exactly; None: audited keywords
     cap: float = 10.0  # largest weight; the mean is 1
     ess_floor: float = 0.5  # effective sample size / kept samples, for balance
     components: int = 32  # principal components of the embedding that are balanced
     min_count: int = 20  # usable captions with a word, for it to be balanced or held out
-    folds: int = 5  # of held-out terms (balance), of samples (probe)
+    folds: int = 5  # of held-out terms (balance, propensity), of samples (propensity, probe)
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -156,6 +156,17 @@ def _balance(data: Data) -> Outcome:
     return Outcome(made.weights, made.facts, made.model, {"mean": found.mean, "basis": found.basis})
 
 
+def _propensity(data: Data) -> Outcome:
+    """P(keep) over the chance of coarse features to be kept; words judge models that did not have them."""
+    found = features.components(data.version, data.map_parts, data.config.components)
+    words = judged_words(data.pool, data.words, data.asked)
+    settings = propensity.Settings(data.config.cap, data.config.folds, data.config.seed)
+    made = propensity.weigh(data.version.embeddings(), found, data.pool, words, settings)
+    facts = {**unbalanced(data.pool, data.asked, data.words, made.weights), **made.facts}
+    facts["notes"] = [f"the weights are {made.facts['propensity']['weights_are']}"]
+    return Outcome(made.weights, facts, made.model, {"mean": found.mean, "basis": found.basis})
+
+
 def _probe(data: Data) -> Outcome:
     """The article's weights. All supported words are held out: the probe sees none."""
     embeddings, folds = data.version.embeddings(), data.config.folds
@@ -178,7 +189,12 @@ def _equal(count: int, note: str) -> Outcome:
     return Outcome(np.ones(count), {"notes": [note]})
 
 
-METHODS: Final[dict[str, Callable[[Data], Outcome]]] = {"balance": _balance, "probe": _probe, "none": _none}
+METHODS: Final[dict[str, Callable[[Data], Outcome]]] = {
+    "balance": _balance,
+    "propensity": _propensity,
+    "probe": _probe,
+    "none": _none,
+}
 
 
 def finished(outcome: Outcome, config: Config) -> Outcome:

@@ -37,7 +37,7 @@ def weights(made: Version) -> tuple[np.ndarray, np.ndarray]:
     return column, np.array([verdict == KEPT for verdict in table["verdict"].to_pylist()])
 
 
-@pytest.mark.parametrize("method", ["balance", "probe", "none"])
+@pytest.mark.parametrize("method", ["balance", "propensity", "probe", "none"])
 def test_kept_samples_have_a_positive_weight_of_mean_one_and_no_other_has_one(tmp_path: Path, method: str) -> None:
     made = reweight.run(pool(tmp_path), reweight.Config(method=method), map_inline)
     found, kept = weights(made)
@@ -154,7 +154,7 @@ def test_what_the_weights_depend_on_is_in_their_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"method": "magic"}, "balance, probe, none"),
+        ({"method": "magic"}, "balance, propensity, probe, none"),
         ({"cap": 1.0}, "cap between 1"),
         ({"ess_floor": 1.0}, "ess_floor"),
         ({"folds": 2}, "folds of at least 3"),
@@ -164,3 +164,10 @@ def test_what_the_weights_depend_on_is_in_their_key(tmp_path: Path) -> None:
 def test_a_configuration_that_makes_no_sense_is_refused(values: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         reweight.Config(**values)
+
+
+def test_propensities_say_whether_they_are_a_density_ratio(tmp_path: Path) -> None:
+    facts = reweight.run(pool(tmp_path), reweight.Config(method="propensity"), map_inline).summary["reweight"]
+    assert facts["notes"][0].startswith("the weights are ") and "density ratio" in facts["notes"][0]
+    assert set(facts["propensity"]) >= {"supported_share", "removed_below_0.05", "overlap"}
+    assert facts["held_out"]["verdict"]

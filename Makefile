@@ -9,7 +9,7 @@ export ANNOY_COMPILER_ARGS := -O3,-ffast-math,-fno-associative-math,-std=c++14
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export DO_NOT_TRACK := 1
 
-.PHONY: setup demo test test-slow lint bench bench-embed bench-flow bench-dedup bench-audit bench-filter bench-certificates bench-labelling encoder lock clean
+.PHONY: setup demo test test-slow lint bench bench-embed bench-flow bench-dedup bench-audit bench-filter bench-certificates bench-labelling bench-bias encoder lock clean
 
 setup: $(READY)
 
@@ -59,6 +59,11 @@ bench-certificates: $(READY)
 
 bench-labelling: $(READY)
 	$(BIN)/python -m tests.benchmarks.bench_labelling
+
+# The audit of words and of term groups, then weights on simulated filters, and their speed.
+bench-bias: bench-audit
+	$(BIN)/python -m tests.benchmarks.bench_association
+	$(BIN)/python -m tests.benchmarks.bench_weights
 
 # Trains the demo's encoder again, and measures it: POOL is a drawn demo pool, CLIPART a pool of public-domain clip-art.
 encoder: $(READY)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks import rbf
+from tasks.threads import one_thread
 
 PRIOR: Final = 0.1  # precision of the weights before any label, features scaled to a mean variance of one
 SURE: Final = 0.01  # and 1 − SURE: scores beyond count as these
@@ -33,8 +34,9 @@ def most_informative(known: Known, embeddings: Floats, scores: NDArray[np.float3
 
     At most `most`, on the features that the classifier makes of them (tasks/rbf.py).
     """
-    marks = rbf.landmarks(known.embeddings)
-    seen, asked = (rbf.features(rows, marks) for rows in (known.embeddings, embeddings))
+    with one_thread():
+        marks = rbf.landmarks(known.embeddings)
+        seen, asked = (rbf.features(rows, marks) for rows in (known.embeddings, embeddings))
     mean = seen.mean(axis=0)
     scale = float(np.sqrt(np.mean((seen - mean) ** 2))) or 1.0
     x, z = (_with_intercept((rows - mean) / scale) for rows in (seen, asked))

@@ -11,7 +11,9 @@ from typing import Any
 
 from tasks import audit, dedup, embed, filter, gates, ingest, publish, reweight
 from tasks.category_spec import with_specification
+from tasks.declarations import NO_GROUPS, declare, refuse_unknown
 from tasks.errors import ConfigError
+from tasks.term_groups import read_groups
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +33,29 @@ class CurateConfig:
             raise ConfigError(
                 f"gates: something is to be certified of category {name!r}, but no filter.category has that name; "
                 f"known are: {', '.join(sorted(known)) or 'none'}"
+            )
+
+
+def check_declared(config: CurateConfig) -> None:
+    """Read the files of term groups and targets before any work begins.
+
+    Raises ConfigError: a file that cannot be read, a wrong value, a name that nothing has.
+    """
+    groups = read_groups(Path(config.audit.groups)) if config.audit.groups else NO_GROUPS
+    weights = config.reweight
+    declared = declare(weights.restore or (), weights.targets, weights.groups or config.audit.groups)
+    refuse_unknown(declared, [category.name for category in config.filter.category])
+    attributes = sorted(attribute.name for attribute in groups.attributes)
+    for bound in config.gates.audit:
+        if bound.attribute and bound.attribute not in attributes:
+            raise ConfigError(
+                f"gates.audit, figure {bound.figure!r}: no attribute {bound.attribute!r} is audited; [audit] groups "
+                f"names a file with: {', '.join(attributes) or 'none'}"
+            )
+        if bound.attribute and bound.of and bound.of not in {group.name for group in groups.groups}:
+            raise ConfigError(
+                f"gates.audit, figure {bound.figure!r}: there is no term group {bound.of!r}; known are: "
+                f"{', '.join(group.name for group in groups.groups) or 'none'}"
             )
 
 
@@ -114,7 +139,9 @@ def _absolute(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     out = {name: dict(value) if isinstance(value, dict) else value for name, value in values.items()}
     blocklist = out.get("filter", {}).get("blocklist", {}) if isinstance(out.get("filter"), dict) else {}
     named = [(item, "labels") for item in _categories(out)] + [(out.get("filter", {}), "overrides")]
-    for item, name in [*named, (blocklist, "sha256"), (out.get("audit", {}), "groups")]:
+    weights = out.get("reweight", {})
+    declared = [(out.get("audit", {}), "groups"), (weights, "groups"), (weights, "targets")]
+    for item, name in [*named, (blocklist, "sha256"), *declared]:
         if isinstance(item, dict) and isinstance(item.get(name), str) and item[name]:
             item[name] = str(folder.absolute() / item[name])
     for stage, name in FILES:

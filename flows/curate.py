@@ -10,7 +10,7 @@ from typing import Any
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from flows.config import CurateConfig, read_config
+from flows.config import CurateConfig, check_declared, read_config
 from flows.progress import Reporter
 from flows.record import Record, code_revision, recorded
 from flows.runtime import Runtime, decoders
@@ -56,6 +56,7 @@ class Session:
 def run_curate(pool: str, root: Path, name: str | None, config: CurateConfig, session: Session) -> dict[str, Any]:
     """The flow without its Prefect decoration: pool, version, digest, status, counts, parts_worked."""
     runtime, reporter = session.runtime, session.reporter
+    check_declared(config)
     source, shards = list_shards(pool)
     if root.absolute().is_relative_to(source.absolute()):
         raise UsageError(f"the lake {root} would lie inside the pool {source}; give another folder with --lake")
@@ -212,6 +213,8 @@ def inputs_key(lake: Lake, work: Work) -> str:
         config["filter"].pop("overrides"),
         config["filter"]["blocklist"].pop("sha256"),
         config["audit"].pop("groups"),
+        config["reweight"].pop("groups"),
+        config["reweight"].pop("targets"),
     )
     for path in files:
         labels.append(lake.digest(Path(path)) if path and Path(path).is_file() else None)

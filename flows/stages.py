@@ -48,11 +48,18 @@ def _simple(module: Any, name: str) -> Callable[[Version, Work], Version]:
     return run
 
 
+def _reweight(version: Version, work: Work) -> Version:
+    """Reweight: what it restores or aims at may be named by the audit's term groups."""
+    config = work.config.reweight
+    named = dataclasses.replace(config, groups=config.groups or work.config.audit.groups)
+    return reweight.run(version, named, work.map_parts)
+
+
 STAGES: Final = (
     Stage("ingest", _ingest),
     Stage("filter", _simple(filter, "filter")),
     Stage("dedup", _simple(dedup, "dedup")),
-    Stage("reweight", _simple(reweight, "reweight")),
+    Stage("reweight", _reweight),
     Stage("publish", _simple(publish, "publish"), audited=False),
 )
 

@@ -114,6 +114,11 @@ def _advice(metrics: set[str]) -> str:
         return "mend the pool, or raise gates.max_quarantined on purpose"
     if "duplicate_share" in metrics:
         return "raise dedup.threshold, or raise gates.max_duplicates on purpose"
+    if any(metric.startswith("audit.") for metric in metrics):
+        return (
+            "see the audit's tables (`sluice audit`), restore the group or declare a target ([reweight]), change "
+            "what the filter takes, or change the bound in [[gates.audit]] on purpose"
+        )
     if "effective_sample_share" in metrics:
         return "restore fewer terms, lower reweight.cap, or lower gates.min_effective_sample_share on purpose"
     if "kept" in metrics:

@@ -58,7 +58,7 @@ def balance_pool(pool: Pool, asked: Terms, words: Terms, scores: Floats, limits:
     for i, met in zip(np.flatnonzero(chosen), fit.met, strict=True):
         if met != stands.reference[i]:
             why[i] = restore.out_of_reach(stands.reference[i], met, limits)
-    restored, lost = restore.rows(asked, stands, _after(pool, asked, stands, fit.solution.weights), why)
+    restored, lost = restore.rows(asked, stands, changes_after(pool, asked, stands, fit.solution.weights), why)
     facts = {
         "restored": restored,
         "not_restored": lost,
@@ -150,17 +150,17 @@ def cap_cost(weights: Floats, free: Floats, cap: float) -> dict[str, float]:
 def unbalanced(pool: Pool, asked: Terms, words: Terms, weights: Floats) -> dict[str, Any]:
     """The account of weights that were made without any caption: no group is restored, every word is held out."""
     stands, judged = restore.standing(pool, asked), judged_words(pool, words, asked)
-    after = _after(pool, asked, stands, weights)
+    after = changes_after(pool, asked, stands, weights)
     why: list[str | None] = ["the method restores no group exactly"] * len(asked.names)
     _, lost = restore.rows(asked, stands, after, why)
     standing = restore.standing(pool, judged)
     block = heldout.companions(judged.has.tocsr()[pool.usable])
     enough = heldout.enough(block)
-    facts = heldout.account(standing.before, _after(pool, judged, standing, weights) if enough else None, block)
+    facts = heldout.account(standing.before, changes_after(pool, judged, standing, weights) if enough else None, block)
     return {"not_restored": lost, "held_out": {**facts, "verdict": heldout.verdict(facts)}}
 
 
-def _after(pool: Pool, terms: Terms, stands: restore.Standing, weights: Floats) -> Floats:
+def changes_after(pool: Pool, terms: Terms, stands: restore.Standing, weights: Floats) -> Floats:
     """(t,) Δ of the terms under weights of the kept samples; meaningless where no caption has the term."""
     kept = terms.has.tocsr()[pool.kept].tocsc()
     return heldout.changes(kept, weights, np.where(stands.n_pool > 0, stands.reference, 1.0))

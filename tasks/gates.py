@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tasks import queries
+from tasks import audit_gates, queries
 from tasks.lake import Version
 from tasks.suites import Bound, Config, suite
 
@@ -65,7 +65,10 @@ class Result:
 def evaluate(version: Version, stage: str, config: Config) -> list[Result]:
     """Judge a draft. (The caller does not commit it where a result has not passed.)"""
     threshold = float(version.config.get("dedup", {}).get("threshold", 0.0))
-    return judge(metrics(version, stage), suite(stage, config, threshold), stage)
+    found = metrics(version, stage)
+    if stage == "reweight":
+        found |= audit_gates.figures(version, config.audit)
+    return judge(found, suite(stage, config, threshold), stage)
 
 
 def metrics(version: Version, stage: str) -> dict[str, float | None]:

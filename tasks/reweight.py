@@ -1,8 +1,9 @@
 """Reweight: each kept sample's weight, so that training sees the pool's proportions again and not the filter's.
 
 The article weighted by P(unfiltered|x) / P(filtered|x) from a weak probe. Here the kept samples are balanced against
-the pool on coarse features, no harder than helps on terms held out, and chosen groups get their pool share exactly.
-The reference is the pool with near-duplicates counted once: weights undo the filter, not the deduplication.
+the pool on coarse features, no harder than helps on terms held out, and chosen groups get their pool share exactly, or
+the share that a team declares. The reference is the pool with near-duplicates counted once: weights undo the filter,
+not the deduplication.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks import features, probe, propensity, samples, tokens
+from tasks import declared_weights, features, probe, propensity, samples, tokens
 from tasks.balance import Floats, Limits, capped, effective_sample_size, pareto_k
 from tasks.balancing import balance_pool, cap_cost, judged_words, unbalanced
+from tasks.declarations import NO_GROUPS, Declared, captions_of, classifiers, declare, plain_name
 from tasks.errors import ConfigError
 from tasks.files import read_table, write_array, write_json
 from tasks.lake import Lake, MapParts, Version
@@ -28,16 +30,26 @@ from tasks.threads import one_thread
 REVISION = 1
 DIGITS = 9  # significant, of weights and of every figure that is written
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType(  # the facts of a method that restores and judges nothing
-    {"penalty": None, "cap_cost": None, "restored": [], "not_restored": [], "held_out": None, "notes": []}
+    {
+        "penalty": None,
+        "cap_cost": None,
+        "restored": [],
+        "not_restored": [],
+        "held_out": None,
+        "targets": [],
+        "notes": [],
+    }
 )
 
 
 @dataclass(frozen=True)
 class Config:
     method: str = "balance"  # balance | propensity | probe | none
-    restore: tuple[str, ...] | None = None  # words or phrases whose pool share is met exactly; None: audited keywords
+    restore: tuple[str, ...] | None = None  # terms or groups whose pool share is met exactly; None: audited keywords
+    targets: str = ""  # path of a TOML file of declared targets (docs/targets.md)
+    groups: str = ""  # path of a TOML file of term groups that restore and targets may name; a run gives the audit's
     cap: float = 10.0  # largest weight; the mean is 1
-    ess_floor: float = 0.5  # effective sample size / kept samples, for balance
+    ess_floor: float = 0.5  # effective sample size / kept samples, for balance and for what is declared
     components: int = 32  # principal components of the embedding that are balanced
     min_count: int = 20  # usable captions with a word, for it to be balanced or held out
     folds: int = 5  # of held-out terms (balance, propensity), of samples (propensity, probe)
@@ -57,8 +69,7 @@ class Config:
                 f"found {self.components}, {self.min_count} and {self.folds}"
             )
         for term in self.restore or ():
-            if not tokens.tokenise(term):
-                raise ConfigError(f"reweight.restore: {term!r} has no letter or digit; a word or phrase was expected")
+            plain_name(term, NO_GROUPS, "reweight.restore")
 
 
 class Data(NamedTuple):
@@ -68,7 +79,9 @@ class Data(NamedTuple):
     config: Config
     map_parts: MapParts
     pool: features.Pool
-    asked: features.Terms  # whose share should be met exactly
+    declared: Declared
+    named: features.Terms  # all that is declared, in the order of its names
+    asked: features.Terms  # whose share of the pool should be met exactly
     words: features.Terms  # frequent ones
 
 
@@ -83,30 +96,30 @@ class Outcome(NamedTuple):
 
 def run(version: Version, config: Config, map_parts: MapParts) -> Version:
     """The version with weights for what is kept, and artifact `weights`: what made them."""
-    terms = _asked(version, config)
-    key = _key(version, config, terms)
-    derived = version.derive(
-        "reweight", columns={"decision": key}, artifacts={"weights": key}, config={**asdict(config), "restore": terms}
-    )
+    declared = _declared(version, config)
+    settings = {**asdict(config), "restore": list(declared.restore), **declared.digests()}
+    key = _key(version, settings, declared)
+    derived = version.derive("reweight", columns={"decision": key}, artifacts={"weights": key}, config=settings)
     whole = all(derived.column_path("decision", part).exists() for part in derived.parts)
     if not whole or not version.lake.has_artifact("weights", key):
-        _write(version, key, weigh(version, config, terms, map_parts))
+        _write(version, key, weigh(version, config, declared, map_parts))
     summary = json.loads((derived.artifact("weights") / "summary.json").read_text("utf-8"))
     return derived.derive("reweight", summary=summary)
 
 
-def _asked(version: Version, config: Config) -> list[str]:
-    """Terms to restore as their words, each once; by default the audited keywords."""
-    terms = config.restore
-    if terms is None:
-        terms = tuple(version.config.get("audit", {}).get("keywords", ()))
-    return list(dict.fromkeys(" ".join(tokens.tokenise(term)) for term in terms))
+def _declared(version: Version, config: Config) -> Declared:
+    """What is to be restored, by default the audited keywords, and the targets."""
+    restore = config.restore
+    if restore is None:
+        restore = tuple(version.config.get("audit", {}).get("keywords", ()))
+    return declare(restore, config.targets, config.groups)
 
 
-def _key(version: Version, config: Config, terms: list[str]) -> str:
+def _key(version: Version, settings: Mapping[str, Any], declared: Declared) -> str:
     parts = [part.part for part in version.parts]
     inputs = version.columns["decision"], version.columns["embedding"], version.artifacts.get("groups")
-    return Lake.key("reweight", REVISION, asdict(config), terms, parts, tokens.key(version), *inputs)
+    scores = [version.columns.get(f"score.{name}") for name in classifiers(declared)]
+    return Lake.key("reweight", REVISION, settings, parts, tokens.key(version), *inputs, scores)
 
 
 def _write(version: Version, key: str, outcome: Outcome) -> None:
@@ -123,29 +136,52 @@ def _write(version: Version, key: str, outcome: Outcome) -> None:
         write_json(folder / "summary.json", outcome.facts)
 
 
-def weigh(version: Version, config: Config, terms: list[str], map_parts: MapParts) -> Outcome:
-    """Weights of the kept samples by the method asked for; all 1 where the filter removed nothing."""
+def weigh(version: Version, config: Config, declared: Declared, map_parts: MapParts) -> Outcome:
+    """Weights of the kept samples by the method asked for, then as near to them as what is declared allows.
+
+    All 1 where the filter removed nothing and no target is declared.
+    """
     decision = version.table("decision", ["verdict"])
     counts = samples.count_verdicts(decision)
     if not counts[samples.KEPT]:
         return finished(_equal(0, "nothing is kept: there are no weights"), config)
-    if not counts[samples.FILTERED]:
+    unfiltered = not counts[samples.FILTERED]
+    if unfiltered and declared.targets is None:
         return finished(_equal(counts[samples.KEPT], "the filter removed nothing: all weights are 1"), config)
     with one_thread():
-        return finished(METHODS[config.method](_read(version, config, terms, map_parts)), config)
+        data = _read(version, config, declared, map_parts)
+        made = _unfiltered(data) if unfiltered else METHODS[config.method](data)
+        return finished(_declared_met(data, made), config)
 
 
-def _read(version: Version, config: Config, terms: list[str], map_parts: MapParts) -> Data:
+def _unfiltered(data: Data) -> Outcome:
+    return _equal(int(data.pool.kept.sum()), "the filter removed nothing: weights only meet the targets")
+
+
+def _read(version: Version, config: Config, declared: Declared, map_parts: MapParts) -> Data:
     tokens.write_tokens(version, map_parts)
-    stored = tokens.read_tokens(version)
-    facts, decision = version.table("samples", ["uid", "caption"]), version.table("decision", ["verdict"])
+    facts, decision = version.table("samples", ["uid"]), version.table("decision", ["verdict"])
     groups = None
     if "groups" in version.artifacts:
         groups = read_table(version.artifact("groups") / "groups.parquet", ["group", "uid"])
     pool = features.pool_of(decision["verdict"], facts["uid"], groups)
-    asked = features.named_terms(terms, stored, facts["caption"], pool.usable)
-    words = features.frequent_words(stored, pool.usable, config.min_count)
-    return Data(version, config, map_parts, pool, asked, words)
+    named = captions_of(version, declared, pool.usable)
+    asked = features.Terms(declared.restore, named.has[:, : len(declared.restore)])
+    words = features.frequent_words(tokens.read_tokens(version), pool.usable, config.min_count)
+    return Data(version, config, map_parts, pool, declared, named, asked, words)
+
+
+def _declared_met(data: Data, made: Outcome) -> Outcome:
+    """The weights nearest to a method's that meet what is declared; `none` declares nothing but targets."""
+    method, declared = data.config.method, data.declared
+    if declared.targets is None and (method in ("balance", "none") or not declared.restore):
+        return made  # balance has met what is restored
+    limits = Limits(data.config.cap, data.config.ess_floor)
+    problem = declared_weights.Problem(data.pool, data.named, declared, limits)
+    balanced = made.facts.get("not_restored", []) if method == "balance" else []
+    given_up = {row["term"]: row["reason"] for row in balanced}
+    weights, facts = declared_weights.meet(problem, made.weights, given_up, data.words)
+    return made._replace(weights=weights, facts={**made.facts, **facts})
 
 
 def _balance(data: Data) -> Outcome:

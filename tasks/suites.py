@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Final
 
+from tasks.audit_gates import AuditBound
 from tasks.errors import ConfigError
 
 
@@ -21,15 +22,24 @@ class Config:
     min_kept: int = 1  # samples
     min_certified_recall: Mapping[str, float] = dataclasses.field(default_factory=dict)  # category → share
     max_certified_elusion: Mapping[str, float] = dataclasses.field(default_factory=dict)  # category → share of the kept
+    audit: tuple[AuditBound, ...] = ()  # of what the audit found
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
+            if field.name in ("audit", "min_kept"):
+                continue
             value = getattr(self, field.name)
             named = value if isinstance(value, Mapping) else {"": value}
-            for category, share in named.items() if field.name != "min_kept" else ():
+            for category, share in named.items():
                 if not 0 <= share <= 1:
                     where = ".".join(("gates", field.name, *([category] if category else [])))
                     raise ConfigError(f"{where}: a share between 0 and 1 was expected, {share} was found")
+
+        seen: set[str] = set()
+        for bound in self.audit:
+            if bound.metric in seen:
+                raise ConfigError(f"gates.audit: {bound.metric!r} is bounded twice; write both bounds in one table")
+            seen.add(bound.metric)
 
     @property
     def certified(self) -> frozenset[str]:
@@ -109,6 +119,7 @@ def suite(stage: str, config: Config, threshold: float = 0.0) -> tuple[Bound, ..
             Bound(
                 "effective_sample_share", config.min_effective_sample_share, 1 + 1e-9, "effective sample size / kept"
             ),
+            *(Bound(one.metric, one.at_least, one.at_most, one.meaning) for one in config.audit),
         ),
         "publish": (
             kept,

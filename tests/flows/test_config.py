@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.config import CurateConfig, parse_config, read_config
+from flows.config import CurateConfig, check_declared, parse_config, read_config
 from tasks.errors import ConfigError
 
 TABLES = [field.name for field in dataclasses.fields(CurateConfig)]
@@ -160,3 +160,34 @@ def test_a_gate_on_the_certificate_of_a_category_that_is_not_declared_is_refused
 def test_a_file_of_term_groups_is_sought_beside_the_configuration(tmp_path: Path) -> None:
     config = parse_config({"audit": {"groups": "people.toml"}}, tmp_path, "c.toml")
     assert config.audit.groups == str(tmp_path / "people.toml")
+
+
+def test_files_of_targets_and_groups_are_sought_beside_the_configuration(tmp_path: Path) -> None:
+    values = {"reweight": {"targets": "targets.toml", "groups": "people.toml"}}
+    config = parse_config(values, tmp_path, "c.toml")
+    assert config.reweight.targets == str(tmp_path / "targets.toml")
+    assert config.reweight.groups == str(tmp_path / "people.toml")
+
+
+TARGET = '[[independent]]\ngroup = "woman"\nattribute = "verdict"\n'
+PEOPLE = '[groups.woman]\nterms = ["woman"]\n[attributes.verdict]\nclassifier = "sexual"\nabove = 0.5\n'
+GATE = '[[gates.audit]]\nfigure = "pmi"\nof = "{}"\nattribute = "{}"\nat_most = 1.0\n'
+
+
+@pytest.mark.parametrize(
+    ("toml", "said"),
+    [
+        ('[reweight]\ntargets = "none.toml"\n', "none.toml: a file of targets was expected"),
+        ('[audit]\ngroups = "none.toml"\n', "none.toml: a file of term groups was expected"),
+        ('[audit]\ngroups = "p.toml"\n[reweight]\ntargets = "t.toml"\n', "scores for 'sexual', and no filter.category"),
+        ('[audit]\ngroups = "p.toml"\n' + GATE.format("woman", "sexy"), "no attribute 'sexy' is audited"),
+        ('[audit]\ngroups = "p.toml"\n' + GATE.format("girl", "verdict"), "there is no term group 'girl'"),
+        (GATE.format("woman", "verdict"), "no attribute 'verdict' is audited; [audit] groups names a file with: none"),
+    ],
+)
+def test_what_is_declared_is_checked_before_any_work(toml: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "p.toml").write_text(PEOPLE)
+    (tmp_path / "t.toml").write_text(TARGET)
+    with pytest.raises(ConfigError) as problem:
+        check_declared(read(tmp_path, toml))
+    assert said in str(problem.value)

@@ -7,16 +7,18 @@ effective sample would fall below its floor, τ/2·mean w² is added, with the l
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from tasks.balance import Floats, Limits
+from tasks.balance import Floats, Limits, effective_sample_size
 from tasks.entropy_dual import Rows, Share, State, rows_of, solve
 from tasks.threads import one_thread
 
-CUTS = 10  # bisections: for the floor's τ, and for the nearest share that can be met
+CUTS = 10  # bisections for the floor's τ
+NEAREST = 20  # bisections for the nearest share that can be met
+TIGHT = 1e-5  # relative slack of the effective sample size from which weights cannot move any more
 WEAKEST, STRONGEST = 0.01, 1e4  # τ that hardly changes weights, and τ that leaves those of least variance
 
 
@@ -40,10 +42,15 @@ def balance_to(shares: Sequence[Share], base: Floats, limits: Limits) -> Balance
         possible = [i for i, reason in enumerate(reasons) if reason is None]
         chosen = _feasible(shares, possible, base, limits)
         asked = [shares[i] for i in chosen]
-        for i in sorted(set(possible) - set(chosen)):
+        lost, tight = sorted(set(possible) - set(chosen)), False
+        for i in lost:
+            if tight:  # what is asked leaves one vector of weights: nothing else can be asked of it
+                break
             asked.append(shares[i]._replace(wanted=_nearest(asked, shares[i], base, limits)))
-            reasons[i] = _out_of_reach(shares[i].wanted, asked[-1].wanted, limits)
+            tight = _tight(asked, base, limits)
         weights = _weigh(asked, base, limits)
+        for i in lost:
+            reasons[i] = out_of_reach(shares[i].wanted, value(shares[i], weights), limits)
     return Balanced(weights, np.array([value(share, weights) for share in shares]), tuple(reasons))
 
 
@@ -65,7 +72,7 @@ def support(share: Share) -> str | None:
     return None
 
 
-def _out_of_reach(wanted: float, nearest: float, limits: Limits) -> str:
+def out_of_reach(wanted: float, nearest: float, limits: Limits) -> str:
     return (
         f"out of reach: a share of {wanted:.4%} was wanted, {nearest:.4%} is the nearest that weights of at most "
         f"{limits.cap:g}, an effective sample of at least {limits.ess_floor:.0%} and the other targets allow"
@@ -77,39 +84,47 @@ def _feasible(shares: Sequence[Share], possible: list[int], base: Floats, limits
     chosen: list[int] = []
     left = possible
     while left:
-        low, high = 0, len(left) + 1  # the longest run of what is left that can be added: [low, high)
-        tried = len(left)
-        while low < high - 1:
-            met = _meet([shares[i] for i in [*chosen, *left[:tried]]], base, limits) is not None
-            low, high = (tried, high) if met else (low, tried)
-            tried = (low + high) // 2
-        chosen, left = [*chosen, *left[:low]], left[low + 1 :]
+
+        def met(count: int, chosen: list[int] = chosen, left: list[int] = left) -> bool:
+            return _possible([shares[i] for i in [*chosen, *left[:count]]], base, limits) is not None
+
+        run = len(left) if met(len(left)) else _longest(len(left), met)
+        chosen, left = [*chosen, *left[:run]], left[run + 1 :]
     return chosen
+
+
+def _longest(count: int, met: Callable[[int], bool]) -> int:
+    """The longest run, shorter than `count`, that is met: by steps that double, since most runs are short."""
+    low, high, step = 0, count, 1
+    while high - low > 1:
+        tried = min(low + step, high - 1)
+        low, high, step = (tried, high, 2 * step) if met(tried) else (low, tried, 1)
+    return low
 
 
 def _nearest(others: list[Share], share: Share, base: Floats, limits: Limits) -> float:
     """The last on the way from what the others make of a share to what is wanted that can be met beside them."""
-    weights = _meet(others, base, limits)
+    weights = _possible(others, base, limits)
     origin = value(share, base if weights is None else weights)
     low, high = 0.0, 1.0
-    for _ in range(CUTS):
+    for _ in range(NEAREST):
         middle = (low + high) / 2
-        met = _meet([*others, share._replace(wanted=origin + middle * (share.wanted - origin))], base, limits)
-        low, high = (low, middle) if met is None else (middle, high)
+        asked = share._replace(wanted=origin + middle * (share.wanted - origin))
+        low, high = (low, middle) if _possible([*others, asked], base, limits) is None else (middle, high)
     return origin + low * (share.wanted - origin)
 
 
-def _meet(shares: Sequence[Share], base: Floats, limits: Limits) -> Floats | None:
-    """(m,) weights within the limits that meet all shares, None where there are none: the nearest to the base where
-    they keep the floor, else those of least variance."""
+def _possible(shares: Sequence[Share], base: Floats, limits: Limits) -> Floats | None:
+    """(m,) the weights of least variance that meet all shares; None where these do not keep the limits: none do."""
     rows, row = rows_of(shares, base)
-    for strength in (0.0, STRONGEST):
-        state = solve(rows, limits.cap, strength)
-        if state is None:
-            return None
-        if _within(state, rows, limits):
-            return state.weights[row]
-    return None
+    state = solve(rows, limits.cap, STRONGEST)
+    return state.weights[row] if state is not None and _within(state, rows, limits) else None
+
+
+def _tight(shares: Sequence[Share], base: Floats, limits: Limits) -> bool:
+    """Whether weights that meet all shares are at the floor already."""
+    weights = _possible(shares, base, limits)
+    return weights is not None and effective_sample_size(weights) / len(weights) < limits.ess_floor * (1 + TIGHT)
 
 
 def _weigh(shares: Sequence[Share], base: Floats, limits: Limits) -> Floats:

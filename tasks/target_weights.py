@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Collection, Mapping
+from typing import Any, Final, NamedTuple
 
 from tasks.balance import Floats, Limits, effective_sample_size
-from tasks.entropy_balancing import balance_to, value
+from tasks.entropy_balancing import Balanced, balance_to, out_of_reach, value
 from tasks.entropy_dual import Share
 from tasks.targets import Masks, Targets, check
 
 EXACT = 1e-6  # difference of a share that counts as none
+BACK: Final = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)  # of the way back to the base, to leave room for independence
 
 Key = tuple[str, ...]  # the kind of target, then its groups
 
@@ -32,16 +33,37 @@ def weigh(targets: Targets, masks: Masks, pool_share: Mapping[str, float], base:
     check(targets, masks)
     shares = _shares(targets, masks, pool_share, base)
     found = balance_to(list(shares.values()), base, limits)
-    reasons = found.reasons
+    reasons = list(found.reasons)
     reached = {key: float(met) for key, met in zip(shares, found.met, strict=True)}
     if any(_adrift(key, shares, reached) for key in shares):
-        shares = {key: share._replace(wanted=_reached(key, share, reached)) for key, share in shares.items()}
-        found = balance_to(list(shares.values()), base, limits)
-        reasons = tuple(first or second for first, second in zip(reasons, found.reasons, strict=True))
-        shares = _shares(targets, masks, pool_share, base)
+        found = _held_together(shares, reached, base, limits)
+        for i, (key, share) in enumerate(shares.items()):
+            if _held(key, shares) and reasons[i] is not None:
+                reasons[i] = out_of_reach(share.wanted, float(found.met[i]), limits)
+            reasons[i] = reasons[i] or found.reasons[i]
     both = base, found.weights
     rows = [_row(key, share, masks, both) for key, share in shares.items()]
     return Met(found.weights, [{**row, "reason": reason} for row, reason in zip(rows, reasons, strict=True)])
+
+
+def _held_together(shares: Mapping[Key, Share], reached: Mapping[Key, float], base: Floats, limits: Limits) -> Balanced:
+    """The targets met again, groups that are to be independent at shares that leave room to be so.
+
+    A group's own share goes first, and at the nearest that it can have nothing else may be left to choose: so it steps
+    back towards what it was, until its independence is met too.
+    """
+    for back in BACK:
+        asked = {}
+        for key, share in shares.items():
+            wanted = share.wanted
+            if _held(key, shares) or key[0] == "independent":
+                was = value(shares[_group_key(key[1], shares)], base)
+                wanted = (1 - back) * _group_share(key[1], reached) + back * was
+            asked[key] = share._replace(wanted=wanted)
+        found = balance_to(list(asked.values()), base, limits)
+        if all(key[0] != "independent" or reason is None for key, reason in zip(asked, found.reasons, strict=True)):
+            break
+    return found
 
 
 def _shares(targets: Targets, masks: Masks, pool_share: Mapping[str, float], base: Floats) -> dict[Key, Share]:
@@ -71,14 +93,17 @@ def _adrift(key: Key, shares: Mapping[Key, Share], reached: Mapping[Key, float])
 
 
 def _group_share(name: str, reached: Mapping[Key, float]) -> float:
-    return next(reached[kind, name] for kind in ("margin", "held", "restore") if (kind, name) in reached)
+    return reached[_group_key(name, reached)]
 
 
-def _reached(key: Key, share: Share, reached: Mapping[Key, float]) -> float:
-    """What can be met: of a group that is to be independent, and of its part of the attribute, the share it reached."""
-    if key[0] == "conditional" or not any(other[:2] == ("independent", key[1]) for other in reached):
-        return share.wanted
-    return _group_share(key[1], reached)
+def _group_key(name: str, keys: Collection[Key]) -> Key:
+    """The target that says what share a group has."""
+    return next((kind, name) for kind in ("margin", "held", "restore") if (kind, name) in keys)
+
+
+def _held(key: Key, keys: Collection[Key]) -> bool:
+    """Whether this is the share of a group that is to be independent."""
+    return len(key) == 2 and any(other[:2] == ("independent", key[1]) for other in keys)
 
 
 def _row(key: Key, share: Share, masks: Masks, weights: tuple[Floats, Floats]) -> dict[str, Any]:

@@ -10,14 +10,15 @@ from typing import Annotated, Any
 
 import typer
 
-from flows import label_commands
+from flows import audit_command, label_commands
 from flows.options import HERE, JsonOption, LakeOption, PoolOption, tell
 from flows.options import show as render
 from tasks.errors import Interrupted, SluiceError, UsageError
-from tasks.lake import Lake, Version, find_pool
+from tasks.lake import Lake, find_pool
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 app.add_typer(label_commands.app, name="label")
+app.command()(audit_command.audit)
 
 VersionArgument = Annotated[str, typer.Argument(metavar="V", help="A version's number, or latest.")]
 
@@ -179,35 +180,6 @@ def why(
 
     found = history.why(find_pool(lake, pool).version(version), uid)
     print(json.dumps(found, indent=1, ensure_ascii=False) if as_json else why_text(found))
-
-
-@app.command()
-def audit(
-    version: VersionArgument,
-    lake: LakeOption = HERE,
-    pool: PoolOption = None,
-    rows: Annotated[int, typer.Option(help="Words to print, largest change first.")] = 30,
-    as_json: JsonOption = False,
-) -> None:
-    """How a version's captions differ from the pool's, word by word.
-
-    Example: sluice audit latest --rows 50
-    """
-    from flows.tables import audit_table
-    from tasks.files import read_table
-
-    found = find_pool(lake, pool).version(version)
-    words = read_table(_audit(found) / "words.parquet")
-    if as_json:
-        print(json.dumps(words.to_pylist(), ensure_ascii=False))
-    else:
-        render(audit_table(words, rows))
-
-
-def _audit(version: Version) -> Path:
-    if "audit" not in version.artifacts:
-        raise UsageError(f"version {version.number} has no audit; see `sluice versions` for one after filter")
-    return version.artifact("audit")
 
 
 @app.command()

@@ -43,7 +43,8 @@ def check_declared(config: CurateConfig) -> None:
     """
     groups = read_groups(Path(config.audit.groups)) if config.audit.groups else NO_GROUPS
     weights = config.reweight
-    declared = declare(weights.restore or (), weights.targets, weights.groups or config.audit.groups)
+    named = weights.groups or config.audit.groups
+    declared = declare(weights.restore, config.audit.keywords, weights.targets, named)
     refuse_unknown(declared, [category.name for category in config.filter.category])
     attributes = sorted(attribute.name for attribute in groups.attributes)
     for bound in config.gates.audit:

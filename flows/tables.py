@@ -90,21 +90,39 @@ def _short(caption: str | None, width: int = 70) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
-def audit_table(words: pa.Table, rows: int) -> Table:
-    """The terms that changed most, largest first; the chosen keywords before them."""
-    size = pc.fill_null(pc.abs(pc.cast(words["change"], pa.float64())), 0.0)
-    order = pc.sort_indices(
-        words.append_column("size", size),
-        [("keyword", "descending"), ("significant", "descending"), ("size", "descending")],
-    )
-    heads = ("term", "in pool", "kept", "by filter", "95%", "by dedup", "in all", "weighted", "")
+def _largest(found: pa.Table, rows: int) -> list[dict[str, Any]]:
+    """The rows that changed most, largest first; the chosen keywords before them."""
+    size = pc.fill_null(pc.abs(pc.cast(found["change"], pa.float64())), 0.0)
+    keys = [name for name in ("keyword", "significant") if name in found.column_names]
+    order = pc.sort_indices(found.append_column("size", size), [(name, "descending") for name in (*keys, "size")])
+    largest: list[dict[str, Any]] = found.take(order[:rows]).to_pylist()
+    return largest
+
+
+def comparison_table(found: pa.Table, rows: int) -> Table:
+    """Two versions' terms or groups."""
+    name = found.column_names[0]
+    heads = (name, "before", "left", "came in", "now", "change", "95%", "weighted", "")
     table = Table(*heads, box=None, pad_edge=False)
-    for row in words.take(order[:rows]).to_pylist():
+    for row in _largest(found, rows):
+        counts = [f"{row[column]:,}" for column in ("n_reference", "n_left", "n_entered", "n_subject")]
+        interval = f"{_percent(row['change_lower'])} … {_percent(row['change_upper'])}"
+        changed = [_percent(row["change"]), interval, _percent(row["change_weighted"])]
+        table.add_row(escape(row[name]), *counts, *changed, "significant" if row["significant"] else "")
+    return table
+
+
+def audit_table(words: pa.Table, rows: int) -> Table:
+    """A version's terms or groups against the pool's."""
+    name = words.column_names[0]
+    heads = (name, "in pool", "kept", "by filter", "95%", "by dedup", "in all", "weighted", "")
+    table = Table(*heads, box=None, pad_edge=False)
+    for row in _largest(words, rows):
         interval = f"{_percent(row['change_filter_lower'])} … {_percent(row['change_filter_upper'])}"
         changes = [_percent(row[name]) for name in ("change_dedup", "change", "change_weighted")]
         marks = "significant" if row["significant"] else ""
         counts = [f"{row['n_pool']:,}", f"{row['n_kept']:,}"]
-        table.add_row(escape(row["term"]), *counts, _percent(row["change_filter"]), interval, *changes, marks)
+        table.add_row(escape(row[name]), *counts, _percent(row["change_filter"]), interval, *changes, marks)
     return table
 
 

@@ -1,7 +1,7 @@
 """What a configuration declares of weights, and which captions its names mean.
 
 A name that `reweight.restore` or a file of targets gives is a term group, else an attribute of the groups' file, else
-a word or phrase of captions.
+a word or phrase of captions. An audited keyword is a word or phrase, unless a target names a group that is called so.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ class Declared:
     restore: tuple[str, ...]  # names whose pool share is met exactly; words and phrases as their tokens
     targets: Targets | None = None
     groups: TermGroups = NO_GROUPS
+    words: frozenset[str] = (
+        frozenset()
+    )  # of what is restored, those that mean a word or phrase whatever groups there are
 
     def names(self) -> tuple[str, ...]:
         """Everything that is named: what is restored, in order, then what only targets name."""
@@ -49,19 +52,24 @@ class Declared:
         }
 
 
-def declare(restore: Sequence[str], targets: str, groups: str) -> Declared:
-    """Of names to restore and the paths of two TOML files, "" where there is none.
+def declare(restore: Sequence[str] | None, keywords: Sequence[str], targets: str, groups: str) -> Declared:
+    """Of names to restore, by default the audited keywords, and of the paths of two TOML files, "" where there is none.
 
     What the targets' file says of `restore` goes before what the configuration says. Raises ConfigError for a file
     that cannot be read, a wrong value, a name without letter or digit.
     """
     known = read_groups(Path(groups)) if groups else NO_GROUPS
-    declared = read_targets(Path(targets)) if targets else None
-    if declared is not None:
-        declared = _plain(declared, known)
-        restore = restore if declared.restore is None else declared.restore
-    names = dict.fromkeys(plain_name(name, known, "reweight.restore") for name in restore)
-    return Declared(tuple(names), declared, known)
+    declared = _plain(read_targets(Path(targets)), known) if targets else None
+    if declared is not None and declared.restore is not None:
+        restore = declared.restore
+    if restore is not None:
+        return Declared(_names(restore, known), declared, known)
+    words = _names(keywords, NO_GROUPS)
+    return Declared(words, declared, known, frozenset(words) - set(declared.groups() if declared is not None else ()))
+
+
+def _names(names: Sequence[str], groups: TermGroups) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(plain_name(name, groups, "reweight.restore") for name in names))
 
 
 def plain_name(name: str, groups: TermGroups, where: str) -> str:
@@ -95,7 +103,7 @@ def _plain(declared: Targets, groups: TermGroups) -> Targets:
 
 def classifiers(declared: Declared) -> list[str]:
     """The categories whose scores decide who is in what is named."""
-    named = set(declared.names()) - {group.name for group in declared.groups.groups}
+    named = set(declared.names()) - {group.name for group in declared.groups.groups} - declared.words
     return sorted({one.classifier for one in declared.groups.attributes if one.classifier and one.name in named})
 
 
@@ -105,10 +113,11 @@ def captions_of(version: Version, declared: Declared, usable: NDArray[np.bool_])
     Raises ConfigError for an attribute whose classifier's score the version does not have.
     """
     names = declared.names()
-    groups = {group.name for group in declared.groups.groups} & set(names)
-    scored = {one.name: one for one in declared.groups.attributes if one.classifier and one.name in names}
-    of_terms = {one.name: one.terms for one in declared.groups.attributes if one.terms}
-    rows = _members(version, declared.groups) if groups else {}
+    free = set(names) - declared.words
+    groups = {group.name for group in declared.groups.groups} & free
+    scored = {one.name: one for one in declared.groups.attributes if one.classifier and one.name in free}
+    of_terms = {one.name: one.terms for one in declared.groups.attributes if one.terms and one.name in free}
+    rows = {name: held for name, held in _members(version, declared.groups).items() if name in groups} if groups else {}
     rows |= {name: _above(version, one) for name, one in scored.items() if name not in groups}
     rows |= _by_terms(version, {name: of_terms.get(name, (name,)) for name in names if name not in rows})
     return _terms(names, [rows[name][usable[rows[name]]] for name in names], len(usable))

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from tasks import heldout, restore, target_weights
 from tasks.balance import Floats, Limits
-from tasks.balancing import changes_after, judged_words
+from tasks.balancing import cap_cost, changes_after, judged_words
 from tasks.declarations import Declared
 from tasks.features import Pool, Terms
 from tasks.targets import Targets
@@ -30,7 +30,8 @@ class Problem(NamedTuple):
 
 
 def meet(problem: Problem, base: Floats, given_up: Mapping[str, str], words: Terms) -> tuple[Floats, dict[str, Any]]:
-    """(m,) weights of the kept samples, and facts: restored, not_restored, targets, targets_file, beside_declared.
+    """(m,) weights of the kept samples, and facts: restored, not_restored, targets, targets_file, cap_cost,
+    beside_declared.
 
     `base`: (m,) the method's weights. `given_up`: name → why the method did not restore it. `words`: frequent ones, by
     which the move is judged. A group whose weight would rest on too few captions is given up.
@@ -54,11 +55,21 @@ def meet(problem: Problem, base: Floats, given_up: Mapping[str, str], words: Ter
     margins = problem.declared.targets.margins if problem.declared.targets is not None else {}
     asked_for = [i for i, name in enumerate(names) if name not in margins]
     return met.weights, {
+        "cap_cost": _cap_cost(problem, base, met.weights),
         **_restored(problem, asked_for, met.weights, why),
         "targets": rows,
         "targets_file": Path(problem.declared.targets.source).name if problem.declared.targets is not None else None,
         "beside_declared": beside_declared(problem, words, base, met.weights),
     }
+
+
+def _cap_cost(problem: Problem, base: Floats, weights: Floats) -> dict[str, float] | None:
+    """What the cap cost: the same targets without it; None where no weight is at it."""
+    if weights.max() < problem.limits.cap * (1 - 1e-6):
+        return None
+    free = problem.limits._replace(cap=1e6)
+    met = target_weights.weigh(problem.declared.targets or NOTHING, _masks(problem), {}, base, free)
+    return cap_cost(weights, met.weights / met.weights.mean(), problem.limits.cap)
 
 
 def _masks(problem: Problem) -> dict[str, Any]:

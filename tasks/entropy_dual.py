@@ -2,7 +2,7 @@
 
 Smooth and convex in (α, θ), with one θ a share, x a sample's constraint values, t their means, b its base weight:
 
-    mean ψ(α + θ·x) − α − θ·t,    ψ' = w = min(cap, v),  v the solution of log v + τ·v = α + θ·x + log b
+    mean ψ(α + θ·x) − α − θ·t,    ψ' = w = clip(v, least, cap),  v the solution of log v + τ·v = α + θ·x + log b
 
 With τ = 0, v = b·e^(α + θ·x); else v is Lambert's function.
 """
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-10  # of a mean, in root mean squares of its constraint
 STEPS = 60  # of Newton's method; feasible targets take 5 to 20
+LEAST = 1e-3  # weight of any sample: none that is kept is weighted away
 FAST = 0.1  # fall of the gradient in a step that keeps the curvature
 DENSE = 0.1  # share of entries from which the curvature is a dense product
 
@@ -116,11 +117,11 @@ def solve(rows: Rows, cap: float, strength: float) -> State | None:
 def _evaluate(rows: Rows, theta: Floats, cap: float, strength: float) -> State:
     u = rows.x @ theta
     free = np.exp(np.minimum(u + np.log(rows.base), 700.0)) if not strength else _lambert(u, rows.base, strength)
-    weights = np.minimum(free, cap)
-    each = weights * (1 + u + np.log(rows.base) - np.log(np.maximum(weights, 1e-300))) - strength * weights**2 / 2
+    weights = np.clip(free, LEAST, cap)
+    each = weights * (1 + u + np.log(rows.base) - np.log(weights)) - strength * weights**2 / 2
     total = rows.mass * weights
     gradient = rows.x.T @ total - rows.target
-    curvature = np.where(free < cap, total / (1 + strength * weights), 0.0)
+    curvature = np.where((free > LEAST) & (free < cap), total / (1 + strength * weights), 0.0)
     return State(theta, float((rows.mass * each).sum() - theta @ rows.target), gradient, weights, curvature)
 
 

@@ -41,7 +41,7 @@ class Database:
         """Run a query and keep its rows as a table of this database, for the queries that follow."""
         if not table.isidentifier():
             raise ValueError(f"a table's name is an identifier, not {table!r}")
-        self.connection.execute(f"create table {table} as {statement(area, name)}", parameters)
+        self.connection.execute(f"create or replace table {table} as {statement(area, name)}", parameters)
 
     def run(self, area: str, name: str, **parameters: Any) -> pa.Table:
         """The rows of one query. Parameters are bound: `$name` in the SQL."""

@@ -109,17 +109,16 @@ def run(version: Version, config: Config, map_parts: MapParts) -> Version:
 
 def _declared(version: Version, config: Config) -> Declared:
     """What is to be restored, by default the audited keywords, and the targets."""
-    restore = config.restore
-    if restore is None:
-        restore = tuple(version.config.get("audit", {}).get("keywords", ()))
-    return declare(restore, config.targets, config.groups)
+    keywords = version.config.get("audit", {}).get("keywords", ())
+    return declare(config.restore, keywords, config.targets, config.groups)
 
 
 def _key(version: Version, settings: Mapping[str, Any], declared: Declared) -> str:
     parts = [part.part for part in version.parts]
     inputs = version.columns["decision"], version.columns["embedding"], version.artifacts.get("groups")
     scores = [version.columns.get(f"score.{name}") for name in classifiers(declared)]
-    return Lake.key("reweight", REVISION, settings, parts, tokens.key(version), *inputs, scores)
+    words = sorted(declared.words)
+    return Lake.key("reweight", REVISION, settings, words, parts, tokens.key(version), *inputs, scores)
 
 
 def _write(version: Version, key: str, outcome: Outcome) -> None:

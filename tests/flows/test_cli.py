@@ -52,6 +52,26 @@ def test_versions_and_show_and_audit_print_tables(lake: Path) -> None:
     assert "woman" in call("audit", "latest", "--lake", str(lake)).output
 
 
+def test_a_version_is_audited_against_another_with_words_and_groups_of_ones_own(lake: Path, tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("woman\nblack woman\nunicorn\n\nwoman\n", "utf-8")
+    (tmp_path / "people.toml").write_text('[groups.woman]\nterms = ["woman"]\n', "utf-8")
+    more = ["--keywords", str(tmp_path / "words.txt"), "--groups", str(tmp_path / "people.toml"), "--lake", str(lake)]
+    for against in ([], ["--against", "1"]):
+        outcome = call("audit", "latest", *against, *more, "--out", str(tmp_path / "out"), "--json")
+        rows = json.loads(outcome.stdout)
+        assert {row["term"] for row in rows if row["keyword"]} == {"woman", "black woman", "unicorn"}
+        assert "woman" in (tmp_path / "out" / "groups.csv").read_text("utf-8")
+    assert "160 kept before" in outcome.stderr
+    assert "came in" in call("audit", "latest", "--against", "1", "--lake", str(lake)).output
+
+
+def test_a_file_of_keywords_that_says_nothing_is_refused_with_its_line(lake: Path, tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("woman\n...\n", "utf-8")
+    for path, said in ((tmp_path / "words.txt", "line 2, '...', has no letter"), (tmp_path, "a text file")):
+        problem = call("audit", "latest", "--keywords", str(path), "--lake", str(lake)).exception
+        assert isinstance(problem, SluiceError) and said in str(problem)
+
+
 def test_diff_tells_which_samples_moved(lake: Path) -> None:
     found = json.loads(call("diff", "1", "2", "--lake", str(lake), "--json").output)
     assert found["samples"]["moved"] > 0

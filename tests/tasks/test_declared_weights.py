@@ -109,6 +109,29 @@ def test_a_target_of_a_restored_group_goes_before_its_pool_share(tmp_path: Path)
     assert [row["term"] for row in facts["restored"]] == ["asian"]
 
 
+def test_an_audited_keyword_is_a_word_and_what_restore_names_may_be_a_group(tmp_path: Path) -> None:
+    drawn = pool(tmp_path).derive("audit", config={"keywords": ("woman",)})
+    captions = drawn.table("samples", ["caption"])["caption"].to_pylist()
+    (tmp_path / "people.toml").write_text('[groups.woman]\nterms = ["woman", "tree"]\n', "utf-8")
+    counts = []
+    for restore in (None, ("woman",)):
+        config = reweight.Config(groups=str(tmp_path / "people.toml"), restore=restore)
+        counts.append(reweight.run(drawn, config, map_inline).summary["reweight"]["restored"][0]["n_pool"])
+    assert counts == [
+        sum(any(w in c.split() for w in some) for c in captions) for some in (["woman"], ["woman", "tree"])
+    ]
+
+
+def test_no_kept_sample_is_weighted_away(tmp_path: Path) -> None:
+    text = '[[margin]]\ngroup = "woman"\nshare = 0.9\n[[margin]]\ngroup = "asian"\nshare = 0.9\n'
+    _, facts, weight = made(tmp_path, text, ess_floor=0.2)
+    assert any(row["reason"] for row in facts["targets"])
+    kept = weight[weight > 0]
+    assert len(kept) == facts["kept"]
+    assert kept.min() > 1e-4
+    assert facts["cap_cost"] is None or facts["cap_cost"]["samples"] > 0
+
+
 def test_what_the_file_says_of_restore_goes_before_the_configuration(tmp_path: Path) -> None:
     _, facts, _ = made(tmp_path, 'restore = ["asian"]', restore=("woman",))
     assert [row["term"] for row in facts["restored"]] == ["asian"]
@@ -176,7 +199,7 @@ def test_a_score_above_a_threshold_can_be_declared(tmp_path: Path) -> None:
 def test_a_wrong_target_is_refused_before_any_work(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "targets.toml").write_text(text, "utf-8")
     with pytest.raises(ConfigError, match=said):
-        declare((), str(tmp_path / "targets.toml"), "")
+        declare((), (), str(tmp_path / "targets.toml"), "")
 
 
 def test_a_group_within_another_cannot_have_the_larger_share(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from tasks import audit, dedup, embed, filter, gates, ingest, publish, reweight
 from tasks.category_spec import with_specification
 from tasks.declarations import NO_GROUPS, declare, refuse_unknown
 from tasks.errors import ConfigError
+from tasks.targets import read_targets
 from tasks.term_groups import read_groups
 
 
@@ -46,6 +47,12 @@ def check_declared(config: CurateConfig) -> None:
     named = weights.groups or config.audit.groups
     declared = declare(weights.restore, config.audit.keywords, weights.targets, named)
     refuse_unknown(declared, [category.name for category in config.filter.category])
+    for name in config.audit.target_share:
+        if name not in {group.name for group in groups.groups}:
+            raise ConfigError(
+                f"audit.target_share: there is no term group {name!r}; known are: "
+                f"{', '.join(group.name for group in groups.groups) or 'none'}"
+            )
     attributes = sorted(attribute.name for attribute in groups.attributes)
     for bound in config.gates.audit:
         if bound.attribute and bound.attribute not in attributes:
@@ -58,6 +65,13 @@ def check_declared(config: CurateConfig) -> None:
                 f"gates.audit, figure {bound.figure!r}: there is no term group {bound.of!r}; known are: "
                 f"{', '.join(group.name for group in groups.groups) or 'none'}"
             )
+
+
+def declared_digests(config: CurateConfig) -> list[str]:
+    """What the files of term groups and targets mean, with the labels that they name."""
+    paths = [Path(path) for path in (config.audit.groups, config.reweight.groups) if path]
+    digests = [read_groups(path).digest for path in paths]
+    return [*digests, read_targets(Path(config.reweight.targets)).digest()] if config.reweight.targets else digests
 
 
 FILES = (("embed", "model"), ("embed", "pretrained"), ("embed", "embeddings"))  # may name a file or a folder

@@ -10,13 +10,13 @@ from typing import Any
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from flows.config import CurateConfig, check_declared, read_config
+from flows.config import CurateConfig, check_declared, declared_digests, read_config
 from flows.progress import Reporter
 from flows.record import Record, code_revision, recorded
 from flows.runtime import Runtime, decoders
 from flows.stages import REVISIONS, STAGES, Stage, Work, audited
 from flows.texts import failure, stage_line, stage_markdown
-from tasks import embed, gates, lineage
+from tasks import embed, forget, gates, lineage
 from tasks.errors import GateFailed, LakeError, PoolError, UsageError
 from tasks.files import digests
 from tasks.given import log_path
@@ -24,6 +24,7 @@ from tasks.lake import Lake, Version, digest_of, open_lake
 from tasks.lock import hold, now
 from tasks.pools import Shard, list_shards, shard_digest
 from tasks.rounds import latest_round
+from tasks.tombstones import read_tombstones
 
 
 @flow(name="curate", log_prints=False)
@@ -67,6 +68,7 @@ def run_curate(pool: str, root: Path, name: str | None, config: CurateConfig, se
             reporter.say(f"Run {dead} died; what it had finished is used.")
         try:
             with recorded(record, lake):
+                forget.finish(lake)
                 digested = [(shard, shard_digest(shard, lake.digest)) for shard in shards]
                 return Run(lake, config, digested, session, record).curate()
         finally:
@@ -209,14 +211,11 @@ def inputs_key(lake: Lake, work: Work) -> str:
         labels.append([lake.digest(path) if path.is_file() else None for path in given])
         newest = latest_round(lake, category["name"])
         labels.append(newest.number if newest is not None else None)
-    files = (
-        config["filter"].pop("overrides"),
-        config["filter"]["blocklist"].pop("sha256"),
-        config["audit"].pop("groups"),
-        config["reweight"].pop("groups"),
-        config["reweight"].pop("targets"),
-    )
-    for path in files:
+    for path in (config["filter"].pop("overrides"), config["filter"]["blocklist"].pop("sha256")):
         labels.append(lake.digest(Path(path)) if path and Path(path).is_file() else None)
+    labels += [declared_digests(work.config), read_tombstones(lake).marks]
+    for stage, names in (("audit", ("groups",)), ("reweight", ("groups", "targets"))):
+        for name in names:
+            config[stage].pop(name)
     weights = embed.embedder(lake, work.config.embed, "")[0]
     return lake.key(REVISIONS, config, labels, weights, [[shard.path, digest] for shard, digest in work.shards])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from flows import draw_command
 from flows.options import HERE, JsonOption, LakeOption, PoolOption, show, tell
 from tasks.errors import Interrupted, UsageError
 from tasks.lake import find_pool
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from tasks.lake import Lake
 
 app = typer.Typer(no_args_is_help=True, help="Label samples, certify a filter.", rich_markup_mode="rich")
+app.command()(draw_command.draw)
 
 CategoryArgument = Annotated[str, typer.Argument(metavar="CATEGORY", help="A category's name.")]
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="Curate's TOML file; default the latest round's.")]

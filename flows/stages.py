@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 from flows.config import CurateConfig
 from tasks import audit, dedup, embed, filter, ingest, publish, reweight
 from tasks.lake import MapParts, Version
 from tasks.pools import Shard
+from tasks.targets import read_targets
+from tasks.term_groups import read_groups
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +71,17 @@ REVISIONS: Final = {
 }
 
 
+def audit_config(config: CurateConfig) -> audit.Config:
+    """The audit's settings with the shares that targets declare of its groups: whoever is below them is told apart."""
+    if not config.audit.groups or not config.reweight.targets:
+        return config.audit
+    groups = {group.name for group in read_groups(Path(config.audit.groups)).groups}
+    margins = read_targets(Path(config.reweight.targets)).margins
+    shares = {name: share for name, share in margins.items() if name in groups}
+    return dataclasses.replace(config.audit, target_share={**shares, **config.audit.target_share})
+
+
 def audited(version: Version, work: Work) -> Version:
     """The version with its audit; the stage stays the one that made it."""
-    draft: Version = audit.run(version, work.config.audit, work.map_parts)
+    draft: Version = audit.run(version, audit_config(work.config), work.map_parts)
     return dataclasses.replace(draft, stage=version.stage)

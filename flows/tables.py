@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from rich.markup import escape
 from rich.table import Table
 
+from tasks import annotated
 from tasks.gates import Result
 from tasks.lake import Version
 
@@ -25,6 +26,7 @@ def show_text(version: Version) -> str:
         f"  encoder   {_encoder(version)}",
         "  samples   " + ", ".join(f"{count:,} {verdict}" for verdict, count in facts["counts"].items()),
         *_reasons(version),
+        *_forgotten(version),
         f"  parts     {len(version.parts)}",
         *[f"            {_short(part.path, 200)}  {part.rows:,} samples{_broken(part)}" for part in version.parts[:20]],
         "  columns   " + ", ".join(f"{group}-{key}" for group, key in sorted(version.columns.items())),
@@ -49,6 +51,15 @@ def _reasons(version: Version) -> list[str]:
     if facts.get("failed_rows"):
         lines.append(f"            not samples: {facts['failed_rows']:,} downloads that img2dataset recorded as failed")
     return lines
+
+
+def _forgotten(version: Version) -> list[str]:
+    """What deletion requests took from it after it was committed."""
+    return [
+        f"  forgotten {one['samples']:,} samples at {one['time']}, request {one['request']}: "
+        f"{len(one['files']):,} files changed"
+        for one in annotated.read(version.lake, version.number)
+    ]
 
 
 def _broken(part: Any) -> str:

@@ -13,10 +13,12 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from tasks import changes, contingency
+from tasks import changes, contingency, corrected_association, residual_harm
 from tasks.association_counts import Counted, Stage, count_groups
+from tasks.association_notes import notes, own_filter
 from tasks.association_summary import summarise
 from tasks.change_figures import LEVEL, bounds, change_figures, column
+from tasks.corrected_association import Corrected
 from tasks.errors import ConfigError
 from tasks.lake import Version
 from tasks.term_groups import TermGroups
@@ -33,7 +35,7 @@ def audit_groups(
     tau: float = 0.01,
     targets: Mapping[str, float] | None = None,
 ) -> tuple[dict[str, pa.Table], dict[str, Any]]:
-    """Tables `groups`, `associations` and `residual`, and their summary for reports. Tokens must have been written.
+    """Tables `groups`, `associations`, `corrected`, `residual`, and their summary. Tokens must have been written.
 
     groups         one row a group, most frequent first: the changes that words have (tasks/audit.py), `share` (of the
                    pool with near-duplicates counted once) and `removal_odds_ratio`, the odds of being filtered in the
@@ -45,7 +47,13 @@ def audit_groups(
                    the same source would show. They rest on `effective_groups`: below 20 there is none, below 50
                    `few_groups` is set. A pair that shares a term is associated `by_construction` and not tested.
                    Null is undefined, or infinite: the figure where nothing has both, a bound beside one that is given.
-    residual       one row a stage and scored attribute: the mean score Σw·p/Σw, and samples without a score.
+                   `own_filter`: the filter decided by the classifier whose verdict it is; null of keywords.
+    corrected      one row a stage, group and attribute with drawn labels: what is true of this pool, estimated from the
+                   labels of each stratum (tasks/corrected_association.py): shares, their difference and log odds ratio,
+                   with 95% intervals of what the draw leaves open. Null where a stratum lacks labels.
+    residual       one row a stage and scored attribute: the mean score Σw·p/Σw, the classifier's own view, with an
+                   interval of what another pool would show; samples without a score; and, where labels were drawn, the
+                   true share of the attribute in this pool.
 
     The pool and what the filter let through count near-duplicates once, the kept count samples, the weighted weights.
     targets: group → share of the pool that it ought to have. Raises ConfigError: a classifier that the version has no
@@ -53,19 +61,26 @@ def audit_groups(
     """
     targets = targets or {}
     _check(version, groups, targets)
-    counted, tested = count_groups(version, groups), ~_by_construction(groups)
+    counted, tested, own = count_groups(version, groups), ~_by_construction(groups), own_filter(version, groups)
     associations = _with_significance(
-        pa.concat_tables([_rows(one, groups, tested, LEVEL) for one in counted.stages]), fdr
+        pa.concat_tables([_rows(one, groups, (tested, own), LEVEL) for one in counted.stages]), fdr
     )
+    found = _corrected(counted, groups)
     tables = {
         "groups": _group_rows(counted, tau, fdr, targets),
         "associations": associations,
-        "residual": pa.concat_tables([_residual(stage, groups) for stage in counted.stages]),
+        "corrected": corrected_association.table(found, groups, own),
+        "residual": pa.concat_tables([_residual(stage, groups, found, own) for stage in counted.stages]),
     }
     level = _listed_level(associations, fdr)
-    at_level = pa.concat_tables([_rows(stage, groups, tested, level) for stage in counted.stages])
+    at_level = pa.concat_tables([_rows(stage, groups, (tested, own), level) for stage in counted.stages])
     summary = summarise(tables, at_level, round(level, 6))
-    return tables, {"digest": groups.digest, **summary, "notes": _notes(version, groups, counted)}
+    return tables, {
+        "digest": groups.digest,
+        **summary,
+        "corrected": tables["corrected"].to_pylist(),
+        "notes": notes(groups, counted, own, found),
+    }
 
 
 def _check(version: Version, groups: TermGroups, targets: Mapping[str, float]) -> None:
@@ -118,11 +133,12 @@ def _few(effective: np.ndarray) -> pa.Array:
     return pa.array(effective < changes.FEW_GROUPS)
 
 
-def _rows(stage: Stage, groups: TermGroups, tested: np.ndarray, level: float) -> pa.Table:
+def _rows(stage: Stage, groups: TermGroups, told: tuple[np.ndarray, Mapping[str, bool]], level: float) -> pa.Table:
     """One row a group and attribute at this stage, with intervals of this level, without `significant`.
 
-    tested: (g·a,) False for what is associated by construction.
+    told: (g·a,) False for what is associated by construction; whose classifier the filter decided by.
     """
+    tested, own = told
     pmi, odds = contingency.intervals(stage.tables, level)
     inside, outside = contingency.shares(stage.tables)
     effective = contingency.effective_groups(stage.tables)
@@ -143,11 +159,22 @@ def _rows(stage: Stage, groups: TermGroups, tested: np.ndarray, level: float) ->
             "group": pa.array([group for group, _ in pairs], pa.string()),
             "attribute": pa.array([one.name for _, one in pairs], pa.string()),
             "kind": pa.array([VERDICT if one.classifier else KEYWORDS for _, one in pairs], pa.string()),
+            "own_filter": pa.array([own.get(one.name) for _, one in pairs], pa.bool_()),
             **{name: stage.samples[:, i] for i, name in enumerate(("samples", "group_samples", "attribute_samples"))},
             **{name: column(values) for name, values in figures.items()},
         }
     )
     return table.append_column("few_groups", _few(effective)).append_column("by_construction", pa.array(~tested))
+
+
+def _corrected(counted: Counted, groups: TermGroups) -> list[Corrected]:
+    """The true shares of each attribute with drawn labels at each stage."""
+    return [
+        corrected_association.corrected(stage.name, groups.attributes[place].name, counted.labelled[place], there)
+        for place in counted.labelled
+        for stage in counted.stages
+        for there in [stage.strata[place]]
+    ]
 
 
 def _by_construction(groups: TermGroups) -> np.ndarray:
@@ -174,29 +201,21 @@ def _listed_level(associations: pa.Table, fdr: float) -> float:
     return float(1 - fdr * significant / tested) if significant else LEVEL
 
 
-def _residual(stage: Stage, groups: TermGroups) -> pa.Table:
+def _residual(stage: Stage, groups: TermGroups, found: Sequence[Corrected], own: Mapping[str, bool]) -> pa.Table:
     scored = [i for i, one in enumerate(groups.attributes) if one.classifier]
+    names = [groups.attributes[i].name for i in scored]
+    true = np.array([corrected_association.shares(found, stage.name, name) for name in names]).reshape(-1, 3)
+    figures = {
+        "residual_harm": stage.harm.mean,
+        **bounds("residual_harm", residual_harm.interval(stage.harm, LEVEL)),
+        "effective_groups": stage.harm.effective_groups,
+    }
     columns = {
         "stage": pa.array([stage.name] * len(scored), pa.string()),
-        "attribute": pa.array([groups.attributes[i].name for i in scored], pa.string()),
-        "residual_harm": column(stage.harm[scored]),
+        "attribute": pa.array(names, pa.string()),
+        "own_filter": pa.array([own[name] for name in names], pa.bool_()),
+        **{name: column(values[scored]) for name, values in figures.items()},
         "unscored": pa.array(stage.unscored[scored], pa.int64()),
+        **{f"true_share{end}": column(true[:, i]) for i, end in enumerate(("", "_lower", "_upper"))},
     }
     return pa.table(columns)
-
-
-def _notes(version: Version, groups: TermGroups, counted: Counted) -> list[str]:
-    """What a reader of the figures has to know of this pool and these groups."""
-    counts = counted.groups
-    empty = [
-        name for name, count in zip(counts.terms["term"].to_pylist(), counts.of("n_pool"), strict=True) if not count
-    ]
-    notes = [f"no caption of the pool is in: {', '.join(sorted(empty))}"] if empty else []
-    filtered_by = {category["name"] for category in version.config.get("filter", {}).get("category", ())}
-    own = [one.name for one in groups.attributes if one.classifier in filtered_by]
-    if own:
-        notes.append(
-            f"{', '.join(own)}: the verdict of a classifier that filtered here: behind the filter its associations "
-            "are what the threshold left, and say nothing of the classifier's own errors"
-        )
-    return notes

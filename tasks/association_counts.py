@@ -6,18 +6,22 @@ numbered in this order.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tasks.audit_pool import pool_of
 from tasks.contingency import Tables
-from tasks.counting import UNIT, Counts, _groups, _influence, _samples
+from tasks.counting import UNIT, Counts, count_sets, groups_table, samples_table
+from tasks.label_strata import AtStage, Labelled, add_strata, at_stage
 from tasks.lake import Version
 from tasks.membership import MEMBERS, members, members_by_terms
 from tasks.queries import Database, database
+from tasks.residual_harm import Harm
 from tasks.samples import FILTERED
 from tasks.term_groups import TermGroups
 
@@ -31,27 +35,47 @@ class Stage(NamedTuple):
     tables: Tables  # a row a group and attribute, groups first
     samples: np.ndarray  # (t, 3) int64, samples with both, of the group, with the attribute
     removal: Tables  # a row a group, with `removed` as its attribute
-    harm: np.ndarray  # (a,) mean score of each attribute, NaN where it has none
+    harm: Harm  # (a,) of each attribute's score
     unscored: np.ndarray  # (a,) int64, samples that lack the attribute's score
+    strata: Mapping[int, AtStage]  # place of an attribute with drawn labels → what is labelled
 
 
 class Counted(NamedTuple):
     groups: Counts  # of the groups as terms, most frequent first
     stages: tuple[Stage, ...]  # weighted only where there are weights
+    labelled: Mapping[int, Labelled]  # place of an attribute with drawn labels → its strata
 
 
 def count_groups(version: Version, groups: TermGroups) -> Counted:
     """Everything counted of these groups and attributes. Tokens must have been written; scores must be there."""
     scores = _scores(version, groups)
-    sample = _samples(version)
-    with database({"sample": sample, "near_duplicate": _groups(version), "score": _score_table(scores)}) as db:
-        db.keep("pool", "audit", "pool")
+    designs = {i: one.drawn for i, one in enumerate(groups.attributes) if one.drawn is not None}
+    with opened(version) as db:
+        db.add("score", _score_table(scores))
         found = members(version, groups).table
-        counts = _count_as_terms(db, found, groups)
-        db.add("member", pa.concat_tables([found, *_attributes(version, groups, scores), _removed(sample, groups)]))
-        names = STAGES if counts.totals["mass"] else STAGES[:-1]
-        stages = tuple(_stage(db, name, (len(groups.groups), len(groups.attributes))) for name in names)
-    return Counted(counts, stages)
+        labelled = add_strata(db, version, groups, found, designs) if designs else {}
+        counts = count_sets([group.name for group in groups.groups], found, pool_of(version))
+        db.add("member", pa.concat_tables([found, *_attributes(version, groups, scores), _removed(version, groups)]))
+        sizes = len(groups.groups), len(groups.attributes)
+        counted = tuple(_stage(db, name, sizes, labelled) for name in stages(db))
+    return Counted(counts, counted, labelled)
+
+
+@contextmanager
+def opened(version: Version) -> Iterator[Database]:
+    """A database with the version's `sample`, `near_duplicate` and `pool` (sql/audit/pool.sql)."""
+    with database({"sample": samples_table(version), "near_duplicate": groups_table(version)}) as db:
+        db.keep("pool", "audit", "pool")
+        yield db
+
+
+def stages(db: Database) -> Iterator[str]:
+    """The stages' names, `weighted` only where there are weights; the database has each as `stage` in its turn."""
+    for name in STAGES:
+        found = db.run("association", "stage", stage=name)
+        if name != "weighted" or len(found):
+            db.add("stage", found)
+            yield name
 
 
 def _scores(version: Version, groups: TermGroups) -> dict[int, pa.ChunkedArray]:
@@ -70,21 +94,6 @@ def _score_table(scores: Mapping[int, pa.ChunkedArray]) -> pa.Table:
     return pa.concat_tables(tables)
 
 
-def _count_as_terms(db: Database, found: pa.Table, groups: TermGroups) -> Counts:
-    """The counts that words have (tasks/counting.py), of each group."""
-    names = [group.name for group in groups.groups]
-    numbers = pa.array(np.arange(len(names), dtype=np.int32))
-    words = pa.table(
-        {"term": numbers, "word": pa.array(names, pa.string()), "keyword": pa.array([True] * len(names), pa.bool_())}
-    )
-    db.add("vocabulary", words)
-    db.add("token", found.rename_columns(["sample", "term"]))
-    db.keep("counted", "audit", "counted")
-    totals = db.run("audit", "totals", words=len(names)).to_pylist()[0]
-    terms = db.run("audit", "audited", min_count=1)
-    return Counts(terms, totals, _influence(db, terms, totals) if totals["mass"] else None)
-
-
 def _attributes(version: Version, groups: TermGroups, scores: Mapping[int, pa.ChunkedArray]) -> list[pa.Table]:
     """MEMBERS of each attribute, whose set's number is behind the groups'."""
     first = len(groups.groups)
@@ -98,9 +107,9 @@ def _attributes(version: Version, groups: TermGroups, scores: Mapping[int, pa.Ch
     return tables
 
 
-def _removed(sample: pa.Table, groups: TermGroups) -> pa.Table:
+def _removed(version: Version, groups: TermGroups) -> pa.Table:
     """MEMBERS of what the filter took."""
-    rows = np.flatnonzero(pc.equal(sample["verdict"], FILTERED).to_numpy())
+    rows = np.flatnonzero(pc.equal(version.table("decision", ["verdict"])["verdict"], FILTERED).to_numpy())
     return _set(rows, len(groups.groups) + len(groups.attributes))
 
 
@@ -108,19 +117,25 @@ def _set(rows: np.ndarray, number: int) -> pa.Table:
     return pa.table([rows.astype(np.int32), np.full(len(rows), number, np.int32)], schema=MEMBERS)
 
 
-def _stage(db: Database, name: str, sizes: tuple[int, int]) -> Stage:
-    """sizes: groups, attributes."""
-    db.add("stage", db.run("association", "stage", stage=name))
+def _stage(db: Database, name: str, sizes: tuple[int, int], labelled: Mapping[int, Labelled]) -> Stage:
+    """The tables of what the database has as `stage`. sizes: groups, attributes."""
     db.add("held", db.run("association", "held"))
     whole = db.run("association", "whole").to_pylist()[0]
     margins, cells = db.run("association", "margins"), db.run("association", "cells", attributes=sizes[0])
     tables, samples = _tables(whole, margins, cells, sizes)
     asked = np.tile(np.arange(sizes[1] + 1) < sizes[1], sizes[0])
-    residual = db.run("association", "residual")
-    harm, unscored = np.full(sizes[1], np.nan), np.zeros(sizes[1], np.int64)
-    harm[residual["attribute"].to_numpy()] = residual["harm"].to_numpy(zero_copy_only=False)
-    unscored[residual["attribute"].to_numpy()] = residual["unscored"].to_numpy()
-    return Stage(name, _rows(tables, asked), samples[asked], _rows(tables, ~asked), harm, unscored)
+    strata = at_stage(db, labelled) if labelled else {}
+    return Stage(name, _rows(tables, asked), samples[asked], _rows(tables, ~asked), *_harm(db, sizes[1]), strata)
+
+
+def _harm(db: Database, attributes: int) -> tuple[Harm, np.ndarray]:
+    """(a,) of each attribute's score, and samples without one."""
+    found = db.run("association", "residual")
+    names = ("harm", "units", "mass", "squares", "second", "fourth", "unscored")
+    columns = np.zeros((len(names), attributes))
+    columns[0] = np.nan
+    columns[:, found["attribute"].to_numpy()] = [found[name].to_numpy(zero_copy_only=False) for name in names]
+    return Harm(*columns[:-1]), columns[-1].astype(np.int64)
 
 
 def _rows(tables: Tables, rows: np.ndarray) -> Tables:

@@ -1,35 +1,42 @@
 """The caption audit: how much more or less often each word stands in the captions after filtering, dedup and weighting.
 
 The article counts hand-picked words, filtered against unfiltered ("woman" −14%). Here every word of the pool's captions
-is counted, and chosen keywords and phrases, against the pool; the effects of filter, dedup and weights stand apart, and
-noise is told from effect. The audit sees a version only: its samples, its decision, its near-duplicate groups if any.
+is counted, every frequent phrase, and chosen keywords, against the pool; the effects of filter, dedup and weights stand
+apart, and noise is told from effect. The audit sees a version only: samples, decision, near-duplicate groups if any.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks import changes, tokens
 from tasks.association import audit_groups
-from tasks.changes import Shares
+from tasks.change_figures import (
+    DIGITS,
+    LEVEL,
+    bounds,
+    change_figures,
+    column,
+    paired_interval,
+    removal_figures,
+    through_filter,
+)
 from tasks.counting import Counts, count_terms
 from tasks.errors import ConfigError
 from tasks.files import write_table
 from tasks.lake import Lake, MapParts, Version
 from tasks.term_groups import TermGroups, read_groups
 
-REVISION = 1
-LEVEL = 0.95  # of every interval that stands alone
+REVISION = 2
 LISTED = 10  # falls, and rises, that the summary names
-DIGITS = 6  # of every figure that is written
 MOST_GROUPS = 100  # that the summary names, the most frequent; all are in the tables
 
 
@@ -42,6 +49,8 @@ class Config:
     min_count: int = 20  # captions of the pool with the term; rarer terms are not listed
     fdr: float = 0.05  # false-discovery rate of `significant`
     tau: float = 0.01  # a relative change by the filter up to this size is of no interest
+    target_share: Mapping[str, float] = field(default_factory=dict)  # group → share of the pool that it ought to have
+    phrases: int = 3  # words of the longest phrase that is counted unasked; 1: words alone
 
     def __post_init__(self) -> None:
         for keyword in self.keywords:
@@ -52,6 +61,8 @@ class Config:
                 "audit: min_count of at least 1, fdr between 0 and 1 and tau of at least 0 were expected; found "
                 f"{self.min_count}, {self.fdr} and {self.tau}"
             )
+        if self.phrases < 1:
+            raise ConfigError(f"audit.phrases: at least 1, words alone, was expected; found {self.phrases}")
 
 
 def run(version: Version, config: Config, map_parts: MapParts) -> Version:
@@ -92,13 +103,15 @@ def audit(
 ) -> tuple[dict[str, pa.Table], dict[str, Any]]:
     """Table `words`, with groups also those of `audit_groups`; and the summary that reports and gates read.
 
-    words: one row an audited term, most frequent first.
+    words: one row an audited term, a word or a phrase of `n_words` words side by side, most frequent first. Phrases of
+    up to config.phrases words are audited like words; a test is one of all.
 
     change_filter   share among what the filter let through / share in the pool − 1
     change_dedup    share among the kept / share among what the filter let through − 1
     change          share among the kept / share in the pool with near-duplicates counted once − 1; a near-duplicate
                     group has a term to the part that its captions have it
     change_weighted the same, the kept counted by weight
+    removal_odds_ratio  odds of being filtered with the term over the odds without it; null is infinite, too
 
     The changes are exact facts of this pool. Their 95% intervals (*_lower, *_upper) and `significant`, a test of
     change_filter, say what another pool of this size from the same source would show. Null is what is undefined: a
@@ -107,11 +120,13 @@ def audit(
     carry; fewer than 20 carry none.
     """
     tokens.write_tokens(version, map_parts)
-    counts = count_terms(version, config.keywords, config.min_count)
+    counts = count_terms(version, config.keywords, config.min_count, config.phrases)
     words = _words(counts, config)
     tables, summary = {"words": words}, _summary(words, counts, config)
     if groups is not None:
-        found, told = audit_groups(version, _scored(version, groups), fdr=config.fdr, tau=config.tau)
+        found, told = audit_groups(
+            version, _scored(version, groups), fdr=config.fdr, tau=config.tau, targets=config.target_share
+        )
         tables |= found
         summary["groups"] = {**told, "groups": told["groups"][:MOST_GROUPS]}
     return tables, summary
@@ -126,60 +141,17 @@ def _scored(version: Version, groups: TermGroups) -> TermGroups:
 
 def _words(counts: Counts, config: Config) -> pa.Table:
     """(t, columns) the figures of each audited term."""
-    of, totals = counts.of, counts.totals
-    reference = counts.reference, totals["n_units"]
-    through = _through_filter(counts)
-    p_value = changes.p_values(through, config.tau)
-    figures = {
-        "change_filter": changes.change(of("n_after_filter"), totals["n_after_filter"], of("n_pool"), totals["n_pool"]),
-        **_bounds("change_filter", changes.paired_interval(through, LEVEL)),
-        "change_dedup": changes.change(of("n_kept"), totals["n_kept"], of("n_after_filter"), totals["n_after_filter"]),
-        "change": changes.change(of("n_kept"), totals["n_kept"], *reference),
-        **_bounds("change", changes.paired_interval(_through_all(counts), LEVEL)),
-        "change_weighted": changes.change(of("mass"), totals["mass"], *reference),
-        **_weighted(counts),
-        "p_value": p_value,
-    }
+    figures = change_figures(counts, config.tau)
     table = counts.terms.select(["term", "keyword", "n_pool", "n_units", "n_after_filter", "n_kept"])
-    table = table.add_column(4, "reference", _column(counts.reference))
+    table = table.add_column(4, "reference", column(counts.reference))
     for name, values in figures.items():
-        table = table.append_column(name, _column(values))
+        table = table.append_column(name, column(values))
     few = pc.less(table["effective_groups"], changes.FEW_GROUPS)
     table = table.append_column("few_groups", pc.fill_null(few, False))
-    return table.append_column("significant", pa.array(changes.benjamini_hochberg(p_value, config.fdr)))
-
-
-def _bounds(name: str, interval: tuple[np.ndarray, np.ndarray]) -> dict[str, np.ndarray]:
-    return {f"{name}_lower": interval[0], f"{name}_upper": interval[1]}
-
-
-def _through_filter(counts: Counts) -> Shares:
-    """Of a term's captions in the pool, those that the filter let through."""
-    of, totals = counts.of, counts.totals
-    deff = np.nan_to_num(changes.divide(of("squares"), of("n_pool")), nan=1.0)
-    return Shares(of("n_after_filter"), of("n_pool"), deff, totals["n_after_filter"], totals["n_pool"])
-
-
-def _through_all(counts: Counts) -> Shares:
-    """Of a term's near-duplicate groups, those that kept a caption with it.
-
-    None where a group keeps two of them or only some of its captions have the term: it is no yes or no then.
-    """
-    of, totals = counts.of, counts.totals
-    whole = (of("kept_squares") == of("n_kept")) & (counts.reference == of("n_units"))
-    groups = np.where(whole, of("n_units"), 0)
-    return Shares(of("n_kept"), groups, np.ones(len(groups)), totals["n_kept"], totals["n_units"])
-
-
-def _weighted(counts: Counts) -> dict[str, np.ndarray]:
-    """Bounds of the weighted change, and the effective number of groups that carry them (flagged when few)."""
-    totals, influence = counts.totals, counts.influence
-    if influence is None:
-        nothing = np.full(len(counts.terms), np.nan)
-        return {**_bounds("change_weighted", (nothing, nothing)), "effective_groups": nothing}
-    weighted = changes.change(counts.of("mass"), totals["mass"], counts.reference, totals["n_units"])
-    interval = changes.linearised_interval(weighted, influence, LEVEL)
-    return {**_bounds("change_weighted", interval), "effective_groups": influence.effective_groups}
+    table = table.append_column("significant", pa.array(changes.benjamini_hochberg(figures["p_value"], config.fdr)))
+    for name, values in removal_figures(counts).items():
+        table = table.append_column(name, column(values))
+    return table.append_column("n_words", counts.terms["n_words"])
 
 
 def _summary(words: pa.Table, counts: Counts, config: Config) -> dict[str, Any]:
@@ -207,14 +179,9 @@ def _summary(words: pa.Table, counts: Counts, config: Config) -> dict[str, Any]:
 
 def _at_level(words: pa.Table, counts: Counts, level: float) -> pa.Table:
     """The words with their intervals of change_filter at another level."""
-    for name, values in _bounds("change_filter", changes.paired_interval(_through_filter(counts), level)).items():
-        words = words.set_column(words.column_names.index(name), name, _column(values))
+    for name, values in bounds("change_filter", paired_interval(through_filter(counts), level)).items():
+        words = words.set_column(words.column_names.index(name), name, column(values))
     return words
-
-
-def _column(values: np.ndarray) -> pa.Array:
-    """Rounded, no negative zero, null for NaN."""
-    return pa.array(np.round(values, DIGITS) + 0.0, from_pandas=True)
 
 
 def _keyword_rows(words: pa.Table, keywords: Sequence[str]) -> list[dict[str, Any]]:
@@ -223,11 +190,23 @@ def _keyword_rows(words: pa.Table, keywords: Sequence[str]) -> list[dict[str, An
 
 
 def _largest(words: pa.Table, order: str) -> list[dict[str, Any]]:
-    """The rows of the largest falls (ascending) or rises (descending)."""
+    """The rows of the largest falls (ascending) or rises (descending), of a phrase and its parts the longest."""
     sign = pc.less(words["change_filter"], 0) if order == "ascending" else pc.greater(words["change_filter"], 0)
     keys = [("change_filter", order), ("n_pool", "descending"), ("term", "ascending")]
-    listed = words.filter(sign).sort_by(keys).slice(0, LISTED)
-    return listed.drop_columns(["keyword", "few_groups", "significant"]).to_pylist()
+    listed = words.filter(sign).sort_by(keys).drop_columns(["keyword", "few_groups", "significant"])
+    return list(islice(_longest(listed), LISTED))
+
+
+def _longest(words: pa.Table) -> Iterator[dict[str, Any]]:
+    """Rows in order, without those of terms that stand in exactly the captions where a longer phrase does."""
+    longer: dict[int, list[str]] = {}
+    for row in words.filter(pc.greater(words["n_words"], 1)).select(["n_pool", "term"]).to_pylist():
+        longer.setdefault(row["n_pool"], []).append(f" {row['term']} ")
+    for start in range(0, len(words), LISTED):
+        for row in words.slice(start, LISTED).to_pylist():
+            term = f" {row['term']} "
+            if not any(term in phrase and term != phrase for phrase in longer.get(row["n_pool"], [])):
+                yield row
 
 
 def _notes(words: pa.Table, counts: Counts) -> list[str]:

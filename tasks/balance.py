@@ -12,7 +12,8 @@ log mean e^(θ·b) − θ·b̄ + λ/2·‖θ‖². Newton's method with a line s
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +25,39 @@ Floats = NDArray[np.float64]
 
 TOLERANCE = 1e-9  # of a moment, in standard deviations of its feature
 STEPS = 60  # of Newton's method; feasible problems take 5 to 15
-FAST = 0.3  # fall of the gradient in a step that keeps the curvature
+FAST = 0.1  # fall of the gradient in a step that keeps the curvature
 RIDGE = 1e-12  # on the curvature, so that repeated features do no harm
 DAMPING = 0.3  # times the gradient, on the curvature: none is left where all of a group lies above the cap
 BISECTIONS = 20
 ROWS = 8192  # samples a block
+
+
+class Blocks(Protocol):
+    """(n, p) features minus the wanted moments, of unit variance, of which a block can be made again."""
+
+    @property
+    def shape(self) -> tuple[int, int]: ...
+
+    def blocks(self) -> Iterator[tuple[slice, Tensor]]:
+        """Samples, and their (rows, p) features."""
+
+
+class Dense(NamedTuple):
+    """Features that are in memory."""
+
+    x: NDArray[np.floating]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.x.shape[0], self.x.shape[1]
+
+    def blocks(self) -> Iterator[tuple[slice, Tensor]]:
+        import torch
+
+        whole = torch.from_numpy(self.x)
+        for start in range(0, len(whole), ROWS):
+            samples = slice(start, min(start + ROWS, len(whole)))
+            yield samples, whole[samples]
 
 
 class Solution(NamedTuple):
@@ -49,7 +78,7 @@ class Limits(NamedTuple):
 
 
 def solve(
-    centred: NDArray[np.floating],
+    centred: NDArray[np.floating] | Blocks,
     penalty: Floats,
     cap: float = math.inf,
     start: Solution | None = None,
@@ -57,19 +86,21 @@ def solve(
 ) -> Solution:
     """(n, p) features minus the wanted moments, of unit variance; (p,) λ of each, 0 where it must be met exactly.
 
-    Features may be float32 where a tolerance of 1e-5 will do; all else is float64.
+    Features may be float32 where a tolerance of 1e-5 will do; all else is float64. Of blocks only n weights are held.
     `start` is a solution of a nearby problem with the same features; the search begins there, with its curvature, which
     is taken anew only where the gradient does not fall fast enough without. n ≥ 1.
     """
     import torch
 
-    x, ridge = torch.from_numpy(centred), torch.from_numpy(np.concatenate([[0.0], penalty]))
-    theta = torch.zeros(1 + centred.shape[1], dtype=torch.float64)  # α first
+    x = Dense(centred) if isinstance(centred, np.ndarray) else centred
+    count, width = x.shape
+    ridge = torch.from_numpy(np.concatenate([[0.0], penalty]))
+    theta = torch.zeros(1 + width, dtype=torch.float64)  # α first
     if start is not None:
         theta = torch.from_numpy(np.concatenate([[start.intercept], start.theta]))
     hessian = None if start is None else start.curvature
     # Weights that meet everything bound the objective from below by 1 minus their relative entropy (weak duality).
-    lowest = -math.inf if penalty.any() else 1 - math.log(min(cap, len(x))) - tolerance
+    lowest = -math.inf if penalty.any() else 1 - math.log(min(cap, count)) - tolerance
     state, last = _evaluate(x, theta, ridge, cap), math.inf
     for _ in range(STEPS):
         size = float(state.gradient.abs().max())
@@ -91,32 +122,43 @@ class _State(NamedTuple):
     gradient: Tensor  # (1 + p,)
     weights: Tensor  # (n,)
     curvature: Tensor  # (n,) second derivative of φ
+    noise: float  # of the value: below it, better and worse look alike
 
 
-def _evaluate(x: Tensor, theta: Tensor, ridge: Tensor, cap: float) -> _State:
+def _evaluate(x: Blocks, theta: Tensor, ridge: Tensor, cap: float) -> _State:
     import torch
 
-    u = theta[0] + (x @ theta[1:].to(x.dtype)).double()
+    count, width = x.shape
     top = math.log(cap)
-    weights = torch.exp(u.clamp(max=top))
-    above = (u - top).clamp(min=0) if math.isfinite(top) else torch.zeros_like(u)
-    value = (weights * (1 + above)).mean() - theta[0] + (ridge * theta**2).sum() / 2
-    gradient = torch.cat([weights.mean()[None] - 1, (weights.to(x.dtype) @ x).double() / len(x)]) + ridge * theta
-    return _State(float(value), gradient, weights, torch.where(u < top, weights, 0.0))
+    weights, curvature = torch.empty(2, count, dtype=torch.float64)
+    value, gradient, precision = 0.0, torch.zeros(1 + width, dtype=torch.float64), torch.float64
+    for samples, block in x.blocks():
+        precision = block.dtype
+        u = theta[0] + (block @ theta[1:].to(precision)).double()
+        w = torch.exp(u.clamp(max=top))
+        value += float((w * (1 + (u - top).clamp(min=0))).sum() if math.isfinite(top) else w.sum())
+        gradient[0] += w.sum()
+        gradient[1:] += (w.to(precision) @ block).double()
+        weights[samples], curvature[samples] = w, torch.where(u < top, w, 0.0)
+    gradient = gradient / count + ridge * theta
+    gradient[0] -= 1
+    value = value / count - float(theta[0]) + float((ridge * theta**2).sum()) / 2
+    return _State(value, gradient, weights, curvature, 10 * torch.finfo(precision).eps * max(1.0, abs(value)))
 
 
-def _curvature(x: Tensor, state: _State) -> Tensor:
+def _curvature(x: Blocks, state: _State) -> Tensor:
     """(1 + p, 1 + p) second derivatives of the objective without its penalty, in blocks of samples."""
     import torch
 
-    hessian = torch.empty(1 + x.shape[1], 1 + x.shape[1], dtype=torch.float64)
-    hessian[0, 0] = state.curvature.mean()
-    hessian[0, 1:] = hessian[1:, 0] = (state.curvature.to(x.dtype) @ x).double() / len(x)
-    hessian[1:, 1:] = 0
-    for start in range(0, len(x), ROWS):
-        block = x[start : start + ROWS].double()
-        hessian[1:, 1:] += (block * state.curvature[start : start + ROWS, None]).T @ block / len(x)
-    return hessian
+    count, width = x.shape
+    hessian = torch.zeros(1 + width, 1 + width, dtype=torch.float64)
+    hessian[0, 0] = state.curvature.sum()
+    for samples, block in x.blocks():
+        scaled = block.double() * state.curvature[samples, None]
+        hessian[0, 1:] += scaled.sum(dim=0)
+        hessian[1:, 1:] += scaled.T @ block.double()
+    hessian[1:, 0] = hessian[0, 1:]
+    return hessian / count
 
 
 def _newton(hessian: Tensor, ridge: Tensor, gradient: Tensor) -> Tensor:
@@ -132,17 +174,13 @@ def _newton(hessian: Tensor, ridge: Tensor, gradient: Tensor) -> Tensor:
 
 
 def _line_search(
-    x: Tensor, theta: Tensor, direction: Tensor, state: _State, ridge: Tensor, cap: float
+    x: Blocks, theta: Tensor, direction: Tensor, state: _State, ridge: Tensor, cap: float
 ) -> tuple[Tensor, _State, bool]:
     """The first of the steps 1, 1/2, 1/4, … that lowers the objective enough (Armijo); False where none does."""
-    import torch
-
-    slope = float(state.gradient @ direction)
-    noise = 10 * torch.finfo(x.dtype).eps * max(1.0, abs(state.value))  # below it, better and worse look alike
-    step = 1.0
+    slope, step = float(state.gradient @ direction), 1.0
     while step > 1e-9:
         found = _evaluate(x, theta + step * direction, ridge, cap)
-        if math.isfinite(found.value) and found.value <= state.value + 1e-4 * step * slope + noise:
+        if math.isfinite(found.value) and found.value <= state.value + 1e-4 * step * slope + state.noise:
             return theta + step * direction, found, True
         step /= 2
     return theta, state, False

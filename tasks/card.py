@@ -6,10 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tasks import findings
+from tasks import bias_weights, bias_words, findings
+from tasks.bias_findings import bias
 from tasks.findings import Funnel, facts
 from tasks.lake import Version
-from tasks.wording import count, effect, figures, headline, plural, sentence, share, signed
+from tasks.wording import count, figures, headline, plural, sentence, share, signed
 
 KEYWORDS = 12
 
@@ -18,7 +19,7 @@ def render(version: Version) -> str:
     """The card's text; nothing in it depends on time or machine."""
     funnel = findings.funnel(version)
     parts = [
-        [f"# {text(version.lake.pool)}", "", headline(funnel), "", *_files()],
+        [f"# {text(version.lake.pool)}", "", headline(funnel), "", *_files(version)],
         ["## What was removed", "", *_removed(funnel), *_filter(version), *_dedup(version)],
         ["## How biased it is", "", *_words(version)],
         ["## How it is weighted", "", *_weights(version)],
@@ -29,16 +30,25 @@ def render(version: Version) -> str:
 
 def text(value: object) -> str:
     """A name or word from the pool as plain Markdown text on one line."""
-    return re.sub(r"([\\`*_{}\[\]<>()#+!|~&])", r"\\\1", " ".join(str(value).split()))
+    return re.sub(r"([\\`*_{}\[\]<>#|~&])", r"\\\1", " ".join(str(value).split()))
 
 
-def _files() -> list[str]:
-    return [
+def _files(version: Version) -> list[str]:
+    lines = [
         "| file | what it is |",
         "| --- | --- |",
         "| `samples.parquet` | one row for each sample that was read: verdict, stage and reason, scores, weight |",
         "| `report.html` | the figures below with plots and pictures |",
         "| `words.csv` | every audited word's change |",
+    ]
+    if not facts(version, "audit").get("groups"):
+        return lines
+    return [
+        *lines,
+        "| `groups.csv` | every term group's change, and how much likelier it was to be removed |",
+        "| `associations.csv` | every group beside every attribute, before curation and after each step |",
+        "| `corrected.csv` | what labels say of groups and classifiers' attributes, where some were drawn |",
+        "| `residual.csv` | mean scores of what is left |",
     ]
 
 
@@ -93,13 +103,21 @@ def _dedup(version: Version) -> list[str]:
 
 
 def _words(version: Version) -> list[str]:
+    told = bias(version)
+    if told is None:
+        return ["The captions were not audited."]
+    points = [f"- **{point.title}.** {text(point.text)}" for point in bias_words.points(told)]
+    return [*points, "", *_keywords(version)]
+
+
+def _keywords(version: Version) -> list[str]:
     rows = findings.keyword_rows(version, KEYWORDS)
-    weighted = findings.is_weighted(version)
-    told = effect(rows, weighted=weighted)
-    if not rows or told is None:
-        return ["The captions were not audited, or hold none of the audited words."]
-    lines = [text(told), "", "| term | captions in the pool | by the filter | kept | kept, weighted |"]
-    lines += ["| --- | ---: | ---: | ---: | ---: |"]
+    if not rows:
+        return []
+    lines = [
+        "| term | captions in the pool | by the filter | kept | kept, weighted |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
     lines += [f"| {text(row['label'])} | {count(row['n_pool'])} | {_changes(row)} |" for row in rows]
     note = "Exact for this pool; the report has the intervals. *kept* counts near-duplicate groups of the pool once."
     return [*lines, "", note]
@@ -114,13 +132,20 @@ def _weights(version: Version) -> list[str]:
     if not told:
         return ["Each kept sample counts the same."]
     lines = [
-        f"Method {text(told.get('method'))}: effective sample size {share(told.get('ess_share'))} of the kept samples, "
-        f"largest weight {figures(told.get('max_weight'))}, Pareto k {figures(told.get('pareto_k'))}."
+        f"- {fact.name}: {text(fact.value)}{f' ({fact.meaning})' if fact.meaning else ''}"
+        for fact in bias_weights.account(told)
     ]
-    verdict = (told.get("held_out") or {}).get("verdict")
-    lines += ["", f"On words that the weights were not shown: {text(verdict)}."] if verdict else []
     lost = [f"- {text(row['term'])}: {text(row['reason'])}" for row in told.get("not_restored", [])]
-    return [*lines, *(["", "Not restored:", "", *lost] if lost else [])]
+    return [*lines, *(["", "Not restored:", "", *lost] if lost else []), *_targets(told)]
+
+
+def _targets(told: Mapping[str, Any]) -> list[str]:
+    rows = bias_weights.targets(told)
+    if not rows:
+        return []
+    cells = [(one.declared, one.wanted, one.before, one.after, one.reason or one.outcome) for one in rows]
+    lines = ["", "| declared | wanted | before | with the weights | |", "| --- | ---: | ---: | ---: | --- |"]
+    return [*lines, *(f"| {' | '.join(text(cell) for cell in row)} |" for row in cells)]
 
 
 def _limits(version: Version) -> list[str]:

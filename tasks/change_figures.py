@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pyarrow as pa
 
 from tasks import changes
 from tasks.changes import Shares
 from tasks.counting import Counts
+from tasks.removal_odds import Removed, removal_odds
 
 LEVEL = 0.95  # of every interval that stands alone
 DIGITS = 6  # of every figure that is written
@@ -20,14 +23,46 @@ def change_figures(counts: Counts, tau: float) -> dict[str, np.ndarray]:
     through = through_filter(counts)
     return {
         "change_filter": changes.change(of("n_after_filter"), totals["n_after_filter"], of("n_pool"), totals["n_pool"]),
-        **bounds("change_filter", changes.paired_interval(through, LEVEL)),
+        **bounds("change_filter", paired_interval(through, LEVEL)),
         "change_dedup": changes.change(of("n_kept"), totals["n_kept"], of("n_after_filter"), totals["n_after_filter"]),
         "change": changes.change(of("n_kept"), totals["n_kept"], *reference),
-        **bounds("change", changes.paired_interval(_through_all(counts), LEVEL)),
+        **bounds("change", paired_interval(_through_all(counts), LEVEL)),
         "change_weighted": changes.change(of("mass"), totals["mass"], *reference),
         **_weighted(counts),
-        "p_value": changes.p_values(through, tau),
+        "p_value": _each(lambda shares: (changes.p_values(shares, tau),), through)[0],
     }
+
+
+def removal_figures(counts: Counts) -> dict[str, np.ndarray]:
+    """(t,) odds of being filtered with the term over the odds without it; NaN is undefined, infinity possible."""
+    of, totals = counts.of, counts.totals
+    inside = Removed(of("n_pool") - of("n_after_filter"), of("n_pool"), of("squares"))
+    outside = Removed(
+        totals["n_pool"] - totals["n_after_filter"] - inside.filtered,
+        totals["n_pool"] - inside.captions,
+        totals["unit_squares"] - 2 * of("crossed") + inside.squares,
+    )
+    ratio, *interval = removal_odds(inside, outside, LEVEL)
+    return {"removal_odds_ratio": ratio, **bounds("removal_odds_ratio", (interval[0], interval[1]))}
+
+
+def paired_interval(shares: Shares, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """`changes.paired_interval`, (t,) each."""
+    lower, upper = _each(lambda some: changes.paired_interval(some, level), shares)
+    return lower, upper
+
+
+def _each(figures: Callable[[Shares], tuple[np.ndarray, ...]], shares: Shares) -> list[np.ndarray]:
+    """The figures of all terms, computed once where several have the same counts: most rare terms do."""
+    order = np.lexsort([shares.deff, shares.trials, shares.through])
+    columns = [values[order] for values in (shares.through, shares.trials, shares.deff)]
+    new = np.ones(len(order), np.bool_)
+    new[1:] = np.any([values[1:] != values[:-1] for values in columns], axis=0)
+    number = np.empty(len(order), np.int64)
+    number[order] = np.cumsum(new) - 1
+    through, trials, deff = (values[new] for values in columns)
+    distinct = Shares(through, trials, deff, shares.through_all, shares.trials_all)
+    return [figure[number] for figure in figures(distinct)]
 
 
 def through_filter(counts: Counts) -> Shares:

@@ -13,6 +13,7 @@ import numpy as np
 
 FEW_GROUPS = 50  # effective groups below which a linearised interval is flagged
 TOO_FEW_GROUPS = 20  # effective groups below which a linearised interval is not printed
+UNSEEN = 3.0  # groups wholly lost or won that what is seen must be worth, for a linearised interval to be printed
 
 
 @dataclass(frozen=True)
@@ -42,34 +43,56 @@ def change(part: np.ndarray, part_all: float, whole: np.ndarray, whole_all: floa
     return divide(divide(part, part_all), divide(whole, whole_all)) - 1
 
 
+def clopper_pearson(successes: np.ndarray, trials: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """Exact binomial interval of a share; trials may be effective numbers. (t,), (t,); NaN of no trials"""
+    from scipy.special import betaincinv
+
+    failures, tail = trials - successes, (1 - level) / 2
+    lower = np.where(successes > 0, betaincinv(np.maximum(successes, 1e-9), failures + 1, tail), 0)
+    upper = np.where(failures > 0, betaincinv(successes + 1, np.maximum(failures, 1e-9), 1 - tail), 1)
+    return np.where(trials > 0, lower, np.nan), np.where(trials > 0, upper, np.nan)
+
+
 def wilson(successes: np.ndarray, trials: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson's score interval of a share (Wilson 1927); trials may be effective numbers. (t,), (t,)"""
+    """Wilson's score interval of a share (Wilson 1927); trials may be effective numbers. (t,), (t,); NaN of none"""
     from scipy.special import ndtri
 
-    z2 = float(ndtri(0.5 + level / 2)) ** 2
-    share = divide(successes, trials)
+    z2, trials = float(ndtri(0.5 + level / 2)) ** 2, np.where(trials > 0, trials, np.nan)
+    share = successes / trials
     centre = (share + z2 / (2 * trials)) / (1 + z2 / trials)
     half = np.sqrt(z2 * (share * (1 - share) / trials + z2 / (4 * trials**2))) / (1 + z2 / trials)
     return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
 
 
 def paired_interval(shares: Shares, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """Interval of e / mean e − 1: Wilson's on e with trials / deff. (t,), (t,)
+    """Interval of e / mean e − 1. (t,), (t,)
 
-    NaN where a term has no captions, and everywhere if all or nothing came through: then no effect is to be estimated.
+    mean e is p·e + (1−p)·e' of the term's share p and of e', the share of captions without the term that came through.
+    e has Clopper and Pearson's limits (1934) with trials / deff, e' Wilson's, and their ratio is combined on its
+    logarithm by recovered variances (Donner and Zou 2012). Wilson's for e, a tenth narrower in 30 captions, held an e
+    of 0.995 in 88% of draws. NaN where all captions or none have the term, and everywhere if all or nothing came
+    through: then no effect is to be estimated.
     """
     if not 0 < shares.mean < 1:
         nothing = np.full(len(shares.trials), np.nan)
         return nothing, nothing
-    with np.errstate(invalid="ignore", divide="ignore"):
-        lower, upper = wilson(shares.through / shares.deff, shares.trials / shares.deff, level)
-    return lower / shares.mean - 1, upper / shares.mean - 1
+    x, n = shares.through / shares.deff, shares.trials / shares.deff
+    others = (shares.trials_all - shares.trials) / shares.deff
+    rest = np.minimum((shares.through_all - shares.through) / shares.deff, others)  # a group may keep several
+    one = np.where(x > 0, divide(x, n), divide(0.5, n + 1)), *clopper_pearson(x, n, level)
+    other = np.where(rest > 0, divide(rest, others), divide(0.5, others + 1)), *wilson(rest, others, level)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        (e, e_lower, e_upper), (o, o_lower, o_upper) = np.log(one), np.log(other)
+        ratios = np.stack([e - o - np.hypot(e - e_lower, o_upper - o), e - o + np.hypot(e_upper - e, o - o_lower)])
+        share = divide(shares.trials, shares.trials_all)
+        found = 1 / (share + (1 - share) * np.exp(-ratios)) - 1
+    return found[0], found[1]
 
 
 def p_values(shares: Shares, tau: float) -> np.ndarray:
     """(t,) p-values against |change| ≤ tau, by binomial tails at the two edges of that band (both, hence doubled).
 
-    Exact where every group is one caption; NaN where `paired_interval` is NaN.
+    Exact where every group is one caption; NaN where a term has no captions, or all or nothing came through.
     """
     from scipy.special import betainc
 
@@ -113,12 +136,15 @@ def linearised_interval(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Interval of a weighted change by its influence function, weights as given (METHODS, section 2). (t,), (t,)
 
-    NaN below TOO_FEW_GROUPS effective groups.
+    On the logarithm of 1 + change, for ratios of few groups are skewed, by Student's quantile for the effective groups.
+    NaN below TOO_FEW_GROUPS of them, and below UNSEEN groups' worth of influence: where by chance no group of a term
+    was lost, only the spread of weights would be seen.
     """
-    from scipy.special import ndtri
+    from scipy.special import stdtrit
 
-    groups = influence.groups
+    groups, effective = influence.groups, np.nan_to_num(influence.effective_groups)
     spread = np.sqrt(influence.second * (groups / max(groups - 1, 1))) / groups if groups else influence.second
-    half = float(ndtri(0.5 + level / 2)) * (1 + changes) * divide(spread, influence.share)
-    half = np.where(influence.effective_groups >= TOO_FEW_GROUPS, half, np.nan)
-    return changes - half, changes + half
+    quantile = stdtrit(np.maximum(effective - 1, 1), 0.5 + level / 2)
+    carried = (effective >= TOO_FEW_GROUPS) & (influence.second >= UNSEEN)
+    factor = np.exp(np.where(carried, quantile * divide(spread, influence.share), np.nan))
+    return (1 + changes) / factor - 1, (1 + changes) * factor - 1

@@ -1,4 +1,4 @@
-"""Spherical k-means on the directions from the mean, and the clusters that a vector is near to.
+"""Spherical k-means on the directions from the mean.
 
 CLIP-like vectors sit in a narrow cone: seen from the origin they all look alike, seen from their mean they do not.
 
@@ -13,13 +13,15 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+
+from tasks.products import unit
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+__all__ = ["Clustering", "blocks", "mean_of", "parallel", "train", "unit"]
+
 POINTS = 8192  # vectors a block
-PROBED_ALL = 2.0  # a gap that no two cosines exceed
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -30,16 +32,6 @@ class Clustering(NamedTuple):
 
     mean: Tensor  # (d,) float32
     centroids: Tensor  # (K, d) float32, unit norm
-    averages: (
-        Tensor  # (K, d) float32, of the unit vectors of each cluster; the product of two is the mean cosine between
-    )
-
-
-class Assignment(NamedTuple):
-    """The clusters of n vectors."""
-
-    labels: NDArray[np.int64]  # (n, probes), the best first, -1 for none
-    gap: NDArray[np.float32]  # (n,), cosine, from the best centroid to the first one not probed
 
 
 def train(vectors: Tensor, k: int, subset: int, iterations: int, rng: np.random.Generator) -> Clustering:
@@ -55,45 +47,7 @@ def train(vectors: Tensor, k: int, subset: int, iterations: int, rng: np.random.
         label = torch.cat(parallel(partial(_nearest, centroids), blocks(points)))
         filled = torch.bincount(label, minlength=len(centroids)) > 0
         centroids = torch.where(filled[:, None], unit(_sums(points, label, centroids)), centroids)
-    counts = torch.bincount(label, minlength=len(centroids)).clamp(min=1)
-    return Clustering(mean, centroids, _sums(rows, label, centroids) / counts[:, None])
-
-
-def merge(clustering: Clustering, threshold: float) -> Clustering:
-    """One cluster in place of those between whose vectors the mean cosine reaches the threshold. (K', d), K' ≤ K"""
-    import torch
-    from scipy.sparse.csgraph import connected_components
-
-    near = clustering.averages @ clustering.averages.T >= threshold  # (K, K)
-    count, label = connected_components(near.numpy(), directed=False)
-    group = torch.from_numpy(label).long()
-    merged = clustering.centroids[:count]
-    averages = _sums(clustering.averages, group, merged) / torch.bincount(group)[:, None]
-    return Clustering(clustering.mean, unit(_sums(clustering.centroids, group, merged)), averages)
-
-
-def assign(vectors: Tensor, clustering: Clustering, probes: int, margin: float) -> Assignment:
-    """The clusters whose centroid is within `margin` (cosine) of a vector's best, at most `probes` of them."""
-    import torch
-
-    def nearest(block: Tensor) -> tuple[Tensor, Tensor]:
-        similarity = unit(unit(block) - clustering.mean) @ clustering.centroids.T  # (points, K)
-        values, labels = similarity.topk(min(probes + 1, similarity.shape[1]), dim=1)
-        behind = values[:, :1] - values
-        used = behind[:, :probes] <= margin
-        beyond = torch.cat([behind, torch.full((len(block), 1), PROBED_ALL)], dim=1)
-        return labels[:, :probes].where(used, -1), beyond.gather(1, used.sum(1, keepdim=True))[:, 0]
-
-    labels, gaps = zip(*parallel(nearest, blocks(vectors)), strict=True)
-    return Assignment(torch.cat(labels).numpy(), torch.cat(gaps).numpy())
-
-
-def members(labels: NDArray[np.int64], k: int) -> list[NDArray[np.int64]]:
-    """The rows of each of k clusters, ascending, from (n, probes) labels."""
-    row, column = (labels >= 0).nonzero()
-    label = labels[row, column]
-    order = np.argsort(label, kind="stable")
-    return np.split(row[order], np.cumsum(np.bincount(label, minlength=k))[:-1])
+    return Clustering(mean, centroids)
 
 
 def mean_of(vectors: Tensor) -> Tensor:
@@ -102,13 +56,6 @@ def mean_of(vectors: Tensor) -> Tensor:
 
     sums = parallel(lambda block: unit(block).sum(0, dtype=torch.float64), blocks(vectors))
     return (torch.stack(sums).sum(0) / len(vectors)).float()
-
-
-def unit(vectors: Tensor) -> Tensor:
-    """Float32 of norm one; float16 embeddings miss it by about 1e-4."""
-    import torch
-
-    return torch.nn.functional.normalize(vectors.float(), dim=1)
 
 
 def blocks(rows: Tensor, size: int = POINTS) -> Iterator[Tensor]:

@@ -24,13 +24,13 @@ from tasks.files import read_table
 from tasks.lake import MapParts, Version
 from tasks.membership import members
 from tasks.queries import Database, database
+from tasks.removal_odds import Removed, removal_odds
 from tasks.samples import KEPT
 from tasks.term_groups import TermGroups
 from tasks.terms import add_terms
 from tasks.tokens import write_tokens
 
 LEVEL: Final = 0.95
-DIGITS: Final = 6
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Asked:
 
     keywords: Sequence[str] = ()
     min_count: int = 20  # captions of one of the versions with the term
+    phrases: int = 3  # words of the longest phrase that is compared unasked
     fdr: float = 0.05
     tau: float = 0.01
 
@@ -63,11 +64,11 @@ def compare(
     sample = _samples(both, subject, reference)
     near_duplicate = groups_table(subject if "groups" in subject.artifacts else reference)
     with database({"near_duplicate": near_duplicate}) as db:
-        add_terms(db, both, asked.keywords)
+        add_terms(db, both, asked.keywords, min_count=asked.min_count, longest=asked.phrases)
         tables = {"words": _table(db, sample, asked)}
         if groups is not None:
             _add_groups(db, both, groups)
-            found = _table(db, sample, replace(asked, min_count=0)).drop_columns(["keyword"])
+            found = _table(db, sample, replace(asked, min_count=0)).drop_columns(["n_words", "keyword"])
             tables["groups"] = found.rename_columns({"term": "group"})
         totals = db.run("comparison", "totals").to_pylist()[0]
     return tables, _summary(subject, reference, totals, tables)
@@ -109,7 +110,9 @@ def _add_groups(db: Database, both: Version, groups: TermGroups) -> None:
     found = members(both, groups)
     number = pa.array(np.arange(len(found.names), dtype=np.int32))
     keyword = pa.array(np.ones(len(found.names), np.bool_))
-    db.add("vocabulary", pa.table({"term": number, "word": pa.array(found.names, pa.string()), "keyword": keyword}))
+    names = pa.array(found.names, pa.string())
+    words = pa.nulls(len(found.names), pa.int32())
+    db.add("vocabulary", pa.table({"term": number, "word": names, "n_words": words, "keyword": keyword}))
     db.add("token", found.table.rename_columns(["sample", "term"]))
 
 
@@ -127,8 +130,8 @@ class Side:
 
     @property
     def change(self) -> np.ndarray:
-        sides = [self.of("subject"), self.totals["subject"], self.of("reference"), self.totals["reference"]]
-        return changes.change(*sides)
+        subject, reference = self.of("subject"), self.of("reference")
+        return changes.change(subject, self.totals["subject"], reference, self.totals["reference"])
 
     @property
     def stays(self) -> Shares:
@@ -136,6 +139,18 @@ class Side:
         deff = np.nan_to_num(changes.divide(self.of("squares"), self.of("n_reference")), nan=1.0)
         n = self.totals["n_reference"]
         return Shares(self.of("n_both"), self.of("n_reference"), np.maximum(deff, 1.0), n - self.totals["n_left"], n)
+
+    def removal(self) -> dict[str, np.ndarray]:
+        """Odds of being left out with a term over the odds without it. (t,) each"""
+        stays, squares = self.stays, self.of("squares")
+        inside = Removed(stays.trials - stays.through, stays.trials, squares)
+        outside = Removed(
+            self.totals["n_left"] - inside.filtered,
+            self.totals["n_reference"] - inside.captions,
+            self.totals["unit_squares"] - 2 * self.of("crossed") + squares,
+        )
+        ratio, *limits = removal_odds(inside, outside, LEVEL)
+        return {"removal_odds_ratio": ratio, **bounds_of("removal_odds_ratio", (limits[0], limits[1]))}
 
     def interval(self) -> tuple[np.ndarray, np.ndarray]:
         return changes.linearised_interval(self.change, self.influence, LEVEL)
@@ -158,7 +173,7 @@ def _table(db: Database, sample: pa.Table, asked: Asked) -> pa.Table:
     if not plain.totals["n_entered"]:  # the subject is what the reference's filter, or a step after it, let through
         p_value, bounds = changes.p_values(stays, asked.tau), changes.paired_interval(stays, LEVEL)
     n_left, n_entered = (plain.of(name) - plain.of("n_both") for name in ("n_reference", "n_subject"))
-    table = plain.terms.select(["term", "keyword", "n_reference", "n_subject"])
+    table = plain.terms.select(["term", "n_words", "keyword", "n_reference", "n_subject"])
     table = table.append_column("n_left", pa.array(n_left)).append_column("n_entered", pa.array(n_entered))
     figures = {
         "share_reference": changes.divide(plain.of("reference"), plain.totals["reference"]),
@@ -167,6 +182,7 @@ def _table(db: Database, sample: pa.Table, asked: Asked) -> pa.Table:
         **bounds_of("change", bounds),
         "change_weighted": weighted.change,
         **bounds_of("change_weighted", weighted.interval()),
+        **plain.removal(),
         "effective_groups": plain.influence.effective_groups,
         "p_value": p_value,
     }

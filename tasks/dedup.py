@@ -21,15 +21,15 @@ from numpy.typing import NDArray
 from tasks.candidates import METHODS, Found, Search, find
 from tasks.errors import ConfigError
 from tasks.files import read_table, write_json, write_table
-from tasks.pair_recall import estimate, residual
-from tasks.preferred import NOBODY, Pool, read_pool
+from tasks.pair_recall import Asked, Band, Estimate, estimate, residual
+from tasks.preferred import NOBODY, PREFER, PREFERRED, Pool, read_pool
 from tasks.samples import DUPLICATE
 from tasks.survivors import Settled, check_survivors, groups, settle
 
 if TYPE_CHECKING:
     from tasks.lake import MapParts, Version
 
-REVISION = 1
+REVISION = 2
 NEAR, COPY = "near-duplicate", "exact copy"
 LARGEST, LARGEST_CAPTIONS, LARGEST_UIDS = 5, 5, 30  # groups shown in the summary, and of each
 
@@ -42,21 +42,31 @@ class Config:
     method: str = "probes"  # clusters | probes | annoy | exact
     clusters: int | None = None  # K; None: from the number of samples
     clusterings: int = 5  # of method "clusters"
+    target_recall: float = 0.999  # of pairs; method "annoy" chooses its trees and search_k for it
+    prefer: tuple[str, ...] = PREFERRED  # who stays: resolution | caption | oldest | uid
+    cap: int = 1  # samples that stay of a group; with more, those least like each other
     recall_queries: int = 2000  # exact queries that estimate what the search missed
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 < self.threshold <= 1:
-            raise ConfigError(f"dedup.threshold: a cosine in (0, 1] was expected, {self.threshold!r} was found")
+        for name in ("threshold", "target_recall"):
+            value = getattr(self, name)
+            if not 0 < value <= 1:
+                kind = "cosine" if name == "threshold" else "share"
+                raise ConfigError(f"dedup.{name}: a {kind} in (0, 1] was expected, {value!r} was found")
         if self.method not in METHODS:
             raise ConfigError(f"dedup.method: one of {', '.join(METHODS)} was expected, {self.method!r} was found")
-        for name in ("clusters", "clusterings", "recall_queries"):
+        for name in ("clusters", "clusterings", "cap", "recall_queries"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"dedup.{name}: at least 1 was expected, {value!r} was found")
+        if not set(self.prefer) <= PREFER.keys() or len(set(self.prefer)) < len(self.prefer):
+            raise ConfigError(
+                f"dedup.prefer: some of {', '.join(PREFER)}, each once, was expected, {self.prefer!r} found"
+            )
 
     def search(self) -> Search:
-        return Search(self.threshold, self.clusters, self.clusterings, self.seed)
+        return Search(self.threshold, self.clusters, self.clusterings, self.target_recall, self.seed)
 
 
 def run(version: Version, config: Config, map_parts: MapParts) -> Version:
@@ -67,15 +77,15 @@ def run(version: Version, config: Config, map_parts: MapParts) -> Version:
     lake = version.lake
     key = lake.key("dedup", asdict(config), *_inputs(version, "samples", "embedding", "decision"))
     if not lake.has_artifact("groups", key):
-        pool = read_pool(version)
+        pool = read_pool(version, config.prefer, map_parts)
         pairs_key = _pairs_key(version, pool, config)
-        found, recall = _found(version, pairs_key, pool, config)
-        settled = settle(pool.vectors, found[:3], pool.leaders(), config.method, config.search())
+        found, told = _found(version, pairs_key, pool, config, map_parts)
+        settled = settle(pool.stored, found[:3], pool.leaders(), config.threshold, config.cap, map_parts)
         with lake.new_artifact("groups", key) as folder:
             table = group_table(pool, settled)
             write_table(folder / "groups.parquet", table)
-            summary = summarise(pool, settled, table, config)
-            write_json(folder / "facts.json", {"pairs": pairs_key, "summary": {**summary, "recall": recall}})
+            summary = summarise(pool, settled, table, config, map_parts)
+            write_json(folder / "facts.json", {"pairs": pairs_key, "summary": {**summary, **told}})
             version.write_decision(decide(version.table("decision"), pool, settled), key)
     facts = json.loads((lake.artifact_path("groups", key) / "facts.json").read_text("utf-8"))
     return version.derive(
@@ -90,24 +100,32 @@ def run(version: Version, config: Config, map_parts: MapParts) -> Version:
 def decide(decision: pa.Table, pool: Pool, settled: Settled) -> pa.Table:
     """The decision table of the whole version, with the removed samples as duplicates of their survivor."""
     representative, similarity = representatives(pool, settled)
-    row = np.arange(len(pool.sample))
-    removed = row[pool.kept & (representative != row) & (representative != NOBODY)]
-    digest = np.asarray(pool.table["sha256"].to_pylist(), dtype=object)
-    uid = np.asarray(pool.table["uid"].to_pylist(), dtype=object)
-    survivor = representative[removed]
+    removed = removals(pool, representative)
+    survivor = pa.array(representative[removed])
+    digest, uid = pool.table["sha256"].combine_chunks(), pool.table["uid"].combine_chunks()
+    copied = pc.equal(digest.take(pa.array(removed)), digest.take(survivor))
     news = {
-        "verdict": DUPLICATE,
-        "stage": "dedup",
-        "reason": np.where(digest[removed] == digest[survivor], COPY, NEAR).astype(object),
-        "duplicate_of": uid[survivor],
-        "duplicate_similarity": similarity[removed],
+        "verdict": pa.repeat(DUPLICATE, len(removed)),
+        "stage": pa.repeat("dedup", len(removed)),
+        "reason": pc.if_else(copied, COPY, NEAR),
+        "duplicate_of": uid.take(survivor),
+        "duplicate_similarity": pa.array(similarity[removed], pa.float32()),
     }
+    order = np.argsort(pool.sample[removed])
+    mask = np.zeros(len(decision), np.bool_)
+    mask[pool.sample[removed]] = True
     for name, values in news.items():
-        column = np.asarray(decision[name].to_pylist(), dtype=object)
-        column[pool.sample[removed]] = values
         place, field = decision.schema.get_field_index(name), decision.schema.field(name)
-        decision = decision.set_column(place, field, pa.array(column, field.type, from_pandas=True))
+        column = decision[name].combine_chunks()
+        column = pc.replace_with_mask(column, pa.array(mask), values.cast(field.type).take(pa.array(order)))
+        decision = decision.set_column(place, field, column)
     return decision
+
+
+def removals(pool: Pool, representative: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Rows that the filter kept and another stands for."""
+    row = np.arange(len(pool.sample))
+    return row[pool.kept & (representative != row) & (representative != NOBODY)]
 
 
 def representatives(pool: Pool, settled: Settled) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -140,25 +158,25 @@ def group_table(pool: Pool, settled: Settled) -> pa.Table:
     )
 
 
-def summarise(pool: Pool, settled: Settled, table: pa.Table, config: Config) -> dict[str, Any]:
+def summarise(pool: Pool, settled: Settled, table: pa.Table, config: Config, map_parts: MapParts) -> dict[str, Any]:
     """Facts for gates and reports; nothing in them depends on time or machine."""
     representative, _ = representatives(pool, settled)
-    row = np.arange(len(pool.sample))
-    removed = row[pool.kept & (representative != row) & (representative != NOBODY)]
-    digest = np.asarray(pool.table["sha256"].to_pylist(), dtype=object)
-    survives = settled.survivor == np.arange(len(pool.vectors))
-    left = residual(pool.vectors[survives], config.threshold, config.recall_queries, config.seed)
+    removed = removals(pool, representative)
+    digest = pool.table["sha256"].combine_chunks()
+    copied = pc.equal(digest.take(pa.array(removed)), digest.take(pa.array(representative[removed])))
+    leads = settled.leader == np.arange(pool.kinds)
+    left = residual(pool.stored, leads, _asked(config, map_parts))
     verdicts = table.group_by("group", use_threads=False).aggregate([("verdict", "count_distinct")])
     return {
         "pairs": len(settled.pairs),
-        "copies": len(pool.sample) - len(pool.vectors),
+        "copies": len(pool.sample) - pool.kinds,
         "groups": len(verdicts),
         "mixed_groups": pc.sum(pc.greater(verdicts["verdict_count_distinct"], 1)).as_py() or 0,
         "removed": len(removed),
-        "removed_exact": int((digest[removed] == digest[representative[removed]]).sum()),
+        "removed_exact": pc.sum(copied).as_py() or 0,
         "residual": {"rate": left.estimate, "upper": left.upper, "queries": left.queries, "exact": left.exact},
         "largest": [_portrait(table.filter(pc.equal(table["group"], n))) for n in range(min(LARGEST, len(verdicts)))],
-        **check_survivors(pool.vectors, settled, pool.leaders(), config.threshold),
+        **check_survivors(pool.stored, settled, pool.leaders(), config.threshold, config.cap),
     }
 
 
@@ -182,15 +200,28 @@ def _pairs_key(version: Version, pool: Pool, config: Config) -> str:
     return version.lake.key("pairs", asdict(config), usable, *_inputs(version, "samples", "embedding"))
 
 
-def _found(version: Version, key: str, pool: Pool, config: Config) -> tuple[Found, dict[str, Any]]:
-    """The pairs of distinct vectors and the recall of their search, from the artifact, which is made if need be."""
+def _asked(config: Config, map_parts: MapParts) -> Asked:
+    return Asked(config.threshold, config.recall_queries, config.seed, map_parts)
+
+
+def _found(version: Version, key: str, pool: Pool, config: Config, map_parts: MapParts) -> tuple[Found, dict[str, Any]]:
+    """The pairs of distinct vectors and what is told of their search, from the artifact, which is made if need be."""
     if not version.lake.has_artifact("pairs", key):
-        found = find(pool.vectors, config.method, config.search())
-        recall = estimate(pool.vectors, found, config.threshold, config.recall_queries, config.seed)
         with version.lake.new_artifact("pairs", key) as folder:
+            found = find(pool.stored, config.method, config.search(), folder, map_parts)
+            recall, bands = estimate(pool.stored, found, _asked(config, map_parts))
             _write_pairs(folder, pool, found)
-            write_json(folder / "recall.json", recall._asdict())
+            write_json(folder / "recall.json", _told(recall, bands, found))
     return _read_pairs(version.lake.artifact_path("pairs", key), pool)
+
+
+def _told(recall: Estimate, bands: list[Band], found: Found) -> dict[str, Any]:
+    """Recall in all and by similarity; the pairs that each further probe, clustering or round of questions found."""
+    return {
+        "recall": recall._asdict(),
+        "recall_bands": [{**band._asdict(), "recall": band.recall._asdict()} for band in bands],
+        "gains": np.bincount(found.step).tolist(),
+    }
 
 
 def _write_pairs(folder: Path, pool: Pool, found: Found) -> None:
@@ -212,7 +243,7 @@ def _read_pairs(folder: Path, pool: Pool) -> tuple[Found, dict[str, Any]]:
     kind[pool.sample] = pool.kind
     pairs = np.sort(np.column_stack([kind[np.asarray(table["i"])], kind[np.asarray(table["j"])]]), axis=1)
     near = pairs[:, 0] != pairs[:, 1]
-    saturated = np.zeros(len(pool.vectors), np.bool_)
+    saturated = np.zeros(pool.kinds, np.bool_)
     saturated[kind[np.asarray(read_table(folder / "saturated.parquet")["sample"])]] = True
-    recall = json.loads((folder / "recall.json").read_text("utf-8"))
-    return Found(pairs[near], np.asarray(table["similarity"])[near], saturated), recall
+    told = json.loads((folder / "recall.json").read_text("utf-8"))
+    return Found(pairs[near], np.asarray(table["similarity"])[near], saturated, np.empty(0, np.int8)), told

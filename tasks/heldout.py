@@ -1,9 +1,9 @@
 """How much balancing helps is judged on terms that it was not shown.
 
 The penalty is chosen by cross-fitting over terms: a fold's terms are neither balanced nor used to choose, then their
-changes |Δ| are read. Inner folds choose, outer folds report. The smoothest penalty within one standard error of the
-best wins, and λ = ∞, which leaves only what must be met exactly, is among the candidates. Terms that stand in the same
-captions share a fold, else a term would be balanced through its companion.
+changes |Δ| are read. Inner folds choose, outer folds report. The penalty with the least mean |Δ| wins, unless λ = ∞,
+which leaves only what must be met exactly, is within one standard error of it. Terms that stand in the same captions
+share a fold, else a term would be balanced through its companion.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.balance import TOLERANCE, Floats, Limits, Solution, effective_sample_size, solve
+from tasks.balance import Floats, Limits, Solution, effective_sample_size, solve
+from tasks.balance_many import solve_many
 
 if TYPE_CHECKING:
     from scipy.sparse import csc_array
@@ -31,11 +32,12 @@ ROUGH = 1e-5  # tolerance of the fits that only choose and judge
 
 
 class Problem(NamedTuple):
-    """m kept samples, p features to balance, t terms to judge by."""
+    """m kept samples, p features to balance, t terms to judge by, in F folds."""
 
     centred: Floats  # (m, p), minus the moments wanted, unit variance; the first `exact` must be met
     exact: int
-    term: Ints  # (p,), the judged term that a feature is, -1 where it is none
+    candidates: NDArray[np.bool_]  # (1 + F, p) features to use: with all terms, then without those of each fold
+    looks_at: NDArray[np.bool_]  # (p, t) whether a feature is made from a term
     has: csc_array  # (m, t), 1 where a kept caption has the term
     reference: Floats  # (t,), share of the reference
     limits: Limits
@@ -55,28 +57,41 @@ class Interval(NamedTuple):
     upper: float
 
 
-def fit(problem: Problem, penalty: float) -> Solution:
-    """The weights of one penalty on all features."""
-    return _path(problem, np.ones(len(problem.term), dtype=bool), (math.inf, penalty), TOLERANCE)[-1]
+def within(solution: Solution, limits: Limits) -> bool:
+    return solution.met and effective_sample_size(solution.weights) >= limits.ess_floor * len(solution.weights)
 
 
-def judge(problem: Problem, block: Ints, folds: int) -> Judged:
-    """Choose the penalty, and tell what it does to held-out terms. `block`: (t,) from `companions`."""
-    if not enough(block) or problem.centred.shape[1] == problem.exact:
+def judge(problem: Problem, block: Ints, fold: Ints) -> Judged:
+    """Choose the penalty, and tell what it does to held-out terms. `block`: (t,) from `companions`, `fold`: (t,)."""
+    if not enough(block):
         return Judged(math.inf, None, None)
-    count = len(block)
-    fold = spread_over_folds(block, min(folds, len(np.unique(block))))
+    if problem.centred.shape[1] == problem.exact:
+        bare = _bare(problem)
+        return Judged(math.inf, bare, np.array([np.abs(bare).mean()]))
     numbers = range(int(fold.max()) + 1)
     sets = [*((i,) for i in numbers), *combinations(numbers, 2)]
-    found = {held: _changes(problem, np.isin(fold, held)) for held in sets}
-    changes = np.empty(count)
+    found = dict(zip(sets, _changes(problem, [_shown(problem, fold, held) for held in sets]), strict=True))
+    changes = np.empty(len(block))
     for outer in numbers:
         inner = {i: found[min(i, outer), max(i, outer)] for i in numbers if i != outer}
         shown = fold != outer
         losses = _losses(inner, fold)[:, shown]
-        changes[fold == outer] = found[outer,][smoothest(losses, block[shown])][fold == outer]
+        changes[fold == outer] = found[outer,][choose(losses, block[shown])][fold == outer]
     losses = _losses({i: found[i,] for i in numbers}, fold)
-    return Judged(PENALTIES[smoothest(losses, block)], changes, losses.mean(axis=1))
+    return Judged(PENALTIES[choose(losses, block)], changes, losses.mean(axis=1))
+
+
+def _shown(problem: Problem, fold: Ints, held: tuple[int, ...]) -> NDArray[np.bool_]:
+    """(p,) features that neither are made from terms of the held folds, nor were found with them."""
+    looks: NDArray[np.bool_] = np.any(problem.looks_at[:, np.isin(fold, held)], axis=1)
+    found: NDArray[np.bool_] = np.all(problem.candidates[[1 + i for i in held]], axis=0)
+    return found & ~looks
+
+
+def held_out(fold: Ints, folds: int) -> NDArray[np.bool_]:
+    """(t,) folds of terms → (1 + folds, t) terms that are held out: none, then each fold's."""
+    held: NDArray[np.bool_] = fold == np.arange(-1, folds)[:, None]
+    return held
 
 
 def enough(block: Ints) -> bool:
@@ -92,13 +107,28 @@ def _losses(changes: dict[int, Floats], fold: Ints) -> Floats:
     return out
 
 
-def _changes(problem: Problem, held: NDArray[np.bool_]) -> Floats:
-    """(penalties, t) Δ of all terms under weights made without the held ones; inf where below the floor."""
-    used = (problem.term < 0) | ~held[problem.term]
-    out = np.full((len(PENALTIES), len(held)), np.inf)
-    for i, solution in enumerate(_path(problem, used, PENALTIES, ROUGH)):
-        out[i] = changes(problem.has, solution.weights, problem.reference)
-    return out
+def _changes(problem: Problem, used: list[NDArray[np.bool_]]) -> list[Floats]:
+    """For each (p,) mask of features: (penalties, t) Δ of all terms; inf from where a limit is broken."""
+    exact, limits, finite, bare = problem.exact, problem.limits, PENALTIES[1:], _bare(problem)
+    exactly = np.arange(problem.centred.shape[1]) < exact
+    masks = np.repeat(np.array(used), len(finite), axis=0)
+    charge = np.array([np.where(exactly, 0.0, penalty) for _ in used for penalty in finite])
+    many = solve_many(problem.centred.astype(np.float32), masks, charge, limits.cap)
+    sums = many.weights.sum(axis=0, dtype=np.float64)
+    share = sums**2 / np.einsum("ij,ij->j", many.weights, many.weights, dtype=np.float64) / len(many.weights)
+    within = (many.met & (share >= limits.ess_floor)).reshape(len(used), -1)
+    within = np.logical_and.accumulate(within, axis=1)
+    found = ((problem.has.T @ many.weights) / sums / problem.reference[:, None] - 1).T.reshape(
+        len(used), len(finite), -1
+    )
+    return [np.vstack([bare, np.where(ok[:, None], one, np.inf)]) for ok, one in zip(within, found, strict=True)]
+
+
+def _bare(problem: Problem) -> Floats:
+    """(t,) Δ of all terms under weights that only meet what must be met exactly."""
+    exact = problem.exact
+    bare = solve(np.ascontiguousarray(problem.centred[:, :exact]), np.zeros(exact), problem.limits.cap, None, ROUGH)
+    return changes(problem.has, bare.weights, problem.reference)
 
 
 def changes(has: csc_array, weights: Floats, reference: Floats) -> Floats:
@@ -107,38 +137,15 @@ def changes(has: csc_array, weights: Floats, reference: Floats) -> Floats:
     return share / reference - 1
 
 
-def _path(problem: Problem, used: NDArray[np.bool_], penalties: tuple[float, ...], tolerance: float) -> list[Solution]:
-    """Solutions for falling penalties, each begun at the last; it ends before the first that breaks a limit."""
-    exact = problem.exact
-    columns = np.flatnonzero(used)
-    centred: NDArray[np.floating] = problem.centred[:, columns]
-    if tolerance >= ROUGH:
-        centred = centred.astype(np.float32)  # measured three times faster
-    solutions: list[Solution] = []
-    for penalty in penalties:
-        if math.isinf(penalty):
-            solution = solve(np.ascontiguousarray(centred[:, :exact]), np.zeros(exact), problem.limits.cap)
-            theta = np.concatenate([solution.theta, np.zeros(len(columns) - exact)])
-            solution = solution._replace(theta=theta, curvature=None)
-        else:
-            charge = np.where(np.arange(len(columns)) < exact, 0.0, penalty)
-            solution = solve(centred, charge, problem.limits.cap, solutions[-1], tolerance)
-            share = effective_sample_size(solution.weights) / len(solution.weights)
-            if not solution.met or share < problem.limits.ess_floor:
-                break
-        solutions.append(solution)
-    return solutions
+def choose(losses: Floats, block: Ints) -> int:
+    """(penalties, t) → the penalty with the least mean loss; the first, no weights, unless it is worse than that one.
 
-
-def smoothest(losses: Floats, block: Ints) -> int:
-    """(penalties, t) → the first whose mean loss is within one standard error, paired by term, of the best."""
-    best = int(losses.mean(axis=1).argmin())
-    for i in range(best):
-        if np.isfinite(losses[i]).all():
-            more = losses[i] - losses[best]
-            if more.mean() <= standard_error(more, block):
-                return i
-    return best
+    Worse by more than one standard error, paired by term: what cannot be told to help is left alone.
+    """
+    means = losses.mean(axis=1)
+    best = int(means.argmin())
+    more = losses[0] - losses[best]
+    return best if means[0] - means[best] > standard_error(more, block) else 0
 
 
 def standard_error(values: Floats, block: Ints) -> float:

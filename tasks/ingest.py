@@ -18,13 +18,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image
 
-from tasks import samples
+from tasks import samples, tombstones
 from tasks.ahead import in_order
 from tasks.errors import ConfigError
 from tasks.files import read_table, write_table
 from tasks.images import FORMATS, ImageProblem, decode
 from tasks.lake import Lake, MapParts, Part, Version
 from tasks.pools import Broken, Raw, Shard, bytes_of, failed_rows, read_shard
+from tasks.tombstones import Tombstones
 
 REVISION = 1
 
@@ -90,10 +91,12 @@ def _caption(caption: bytes | str | None) -> tuple[str | None, str | None]:
     return (text, None) if text.strip() else (text, samples.EMPTY_CAPTION)
 
 
-def ingest_part(item: tuple[Shard, str, str], config: Config, sink: Sink | None, decoders: int) -> None:
+def ingest_part(
+    item: tuple[Shard, str, str], config: Config, sink: Sink | None, decoders: int, stones: Tombstones = tombstones.NONE
+) -> None:
     """Read one shard and write its part's samples; the sink writes what it makes of the images on the way.
 
-    `item` is the shard, the part's name and the path to write.
+    `item` is the shard, the part's name and the path to write. Of what was forgotten only its place is written.
     """
     shard, part, path = item
     writer = sink(part) if sink is not None else None
@@ -102,6 +105,8 @@ def ingest_part(item: tuple[Shard, str, str], config: Config, sink: Sink | None,
 
     def work(raw: Raw) -> tuple[dict[str, Any], Any | None]:
         row, image = examine(raw, config)
+        if (refused := tombstones.refuse(row, stones)) is not None:
+            row, image = refused, None
         return row, writer.prepare(image) if writer is not None and image is not None else None
 
     for row, prepared in in_order(work, _without_break(shard, config, broken), decoders, bytes_of):
@@ -138,16 +143,17 @@ def run(
     """Samples of every shard (each with its content's digest), and the first decision: usable or quarantined."""
     settings = dataclasses.asdict(config)
     key = samples_key(version.lake, config)
+    stones = tombstones.read_tombstones(version.lake)
     named = named_parts(shards)
     paths = {part: version.lake.column_path("samples", key, part) for part in named}
     items = [(shard, part, str(paths[part])) for part, (shard, _) in named.items() if not paths[part].exists()]
-    map_parts(partial(ingest_part, config=config, sink=sink, decoders=decoders), items)
+    map_parts(partial(ingest_part, config=config, sink=sink, decoders=decoders, stones=stones), items)
     draft = version.derive("ingest", columns={"samples": key}, config=settings)
     parts = tuple(_part(draft, name, shard, digest) for name, (shard, digest) in named.items())
     draft = dataclasses.replace(draft, parts=parts)
     table = draft.table("samples", ["uid", "status", "reason", "sha256"])
     decision = decide(table)
-    decision_key = version.lake.key("ingest", REVISION, key, [[part.path, part.part] for part in parts])
+    decision_key = version.lake.key("ingest", REVISION, key, [[part.path, part.part] for part in parts], *stones.marks)
     draft.write_decision(decision, decision_key)
     return draft.derive("ingest", columns={"decision": decision_key}, summary=summarise(draft, table, decision))
 

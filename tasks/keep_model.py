@@ -8,59 +8,26 @@ block, in each pass, so memory does not grow with the samples; blocks are added 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tasks.ahead import in_order
-from tasks.features import ROWS, Components, Floats, Pool, dot
+from tasks.coarse import Ints, Place, Source
+from tasks.features import Floats, Pool, dot
 
-if TYPE_CHECKING:
-    from scipy.sparse import csc_array, csr_array
-
-RIDGE = (
-    100.0  # penalty on features of unit variance, beside the sum of log losses: mild, and calibrates small pools best
-)
+RIDGE = 10.0  # penalty on features of unit variance, beside the sum of log losses
 DECREMENT = 1e-8  # what a last Newton step still lowers a mean log loss by; it needs no pass to check it
+ROUGH = 1e-5  # the same where a start is found
 FAST = 0.1  # fall of the decrement in a step that keeps the curvature
 PASSES = 40
-SPARSE = 8  # of the blocks, one in so many finds where the passes over all begin
+SPARSE = 4  # of the blocks, one in so many finds where the passes over all begin
 THREADS = 2  # blocks at a time
 
-Blocks = Sequence[tuple[int, int, int]]  # part, first row in the part, first sample
+NONE = -2  # the number of no fold
 
-
-class Coarse(NamedTuple):
-    """Where the features of n samples come from: the components' scores, then words."""
-
-    parts: Sequence[NDArray[np.floating]]  # (rows, d) each
-    found: Components
-    words: csr_array  # (n, t)
-    scale: Floats  # (1 + p,) that features are divided by, 1 of the intercept
-
-    def block(self, at: tuple[int, int, int]) -> tuple[slice, Floats]:
-        """Samples and their (rows, 1 + p) features, a one in front."""
-        import torch
-
-        part, first, start = at
-        rows = self.parts[part][first : first + ROWS]
-        samples, width = slice(start, start + len(rows)), self.found.basis.shape[1]
-        out = np.ones((len(rows), len(self.scale)))
-        # float32: measured three times faster than float64
-        scores = torch.from_numpy(rows.astype(np.float32)) @ torch.from_numpy(self.found.basis).float()
-        out[:, 1 : 1 + width] = scores.numpy() - self.found.mean @ self.found.basis
-        out[:, 1 + width :] = self.words[samples].toarray()
-        out /= self.scale
-        return samples, out
-
-    def blocks(self) -> Blocks:
-        starts = np.cumsum([0, *map(len, self.parts)])
-        return [
-            (i, first, int(starts[i]) + first)
-            for i, part in enumerate(self.parts)
-            for first in range(0, len(part), ROWS)
-        ]
+Blocks = Sequence[Place]
 
 
 class Target(NamedTuple):
@@ -68,6 +35,13 @@ class Target(NamedTuple):
 
     kept: NDArray[np.bool_]  # (n,)
     mass: Floats  # (n,) 1 of a kept sample, of a removed unit's its share, 0 of copies of what was kept
+
+
+class Start(NamedTuple):
+    """Where V variants' fits begin, for all their folds."""
+
+    coefficients: Floats  # (1 + p, V)
+    curvature: Floats  # (1 + p, 1 + p) of the mean log loss
 
 
 class Models(NamedTuple):
@@ -78,10 +52,10 @@ class Models(NamedTuple):
 
 
 class _Columns(NamedTuple):
-    held: NDArray[np.int64]  # (B,) fold left out
+    held: Ints  # (B,) fold left out
     total: Floats  # (B,) mass seen
     ridge: Floats  # (1 + p, B) penalty / mass seen; infinite on features that are left out
-    variant: NDArray[np.int64]  # (B,)
+    variant: Ints  # (B,)
 
 
 class _Sums(NamedTuple):
@@ -97,49 +71,39 @@ def target_of(pool: Pool) -> Target:
     return Target(pool.kept, np.where(pool.kept, 1.0, np.where(lost, pool.share, 0.0)))
 
 
-def coarse_of(
-    embeddings: Sequence[NDArray[np.floating]], found: Components, words: csc_array, target: Target
-) -> Coarse:
-    """Features over their standard deviation in the pool, those that do not vary over 1."""
-    bare = Coarse(embeddings, found, words.tocsr(), np.ones(1 + found.basis.shape[1] + words.shape[1]))
-    sums = np.zeros((3, len(bare.scale)))
-    for samples, x in map(bare.block, bare.blocks()):
-        mass = target.mass[samples, None]
-        sums += np.stack([mass.sum() * np.ones(x.shape[1]), (mass * x).sum(axis=0), (mass * x * x).sum(axis=0)])
-    variance = sums[2] / sums[0] - (sums[1] / sums[0]) ** 2
-    return bare._replace(scale=np.where(variance > 1e-12, np.sqrt(np.maximum(variance, 1e-12)), 1.0))
-
-
-def train(coarse: Coarse, target: Target, fold: NDArray[np.int64], used: NDArray[np.bool_]) -> Models:
-    """(n,) folds of samples, -1 where not usable; (V, p) features that each variant uses, the first one all of them.
+def train(
+    source: Source, target: Target, fold: Ints | None, used: NDArray[np.bool_], start: Start | None = None
+) -> Models:
+    """(n,) folds of samples, -1 where not usable, None to leave out none; (V, p) features that each variant uses.
 
     Minimised is, of each model, Σ mass · log loss + RIDGE/2 · |coefficients|² over the samples outside its fold.
+    Without a start, some of the blocks find one.
     """
     columns = _columns(target, fold, used)
-    theta = np.zeros((len(coarse.scale), len(columns.held)))
-    rate = (target.mass @ target.kept) / target.mass.sum()
-    theta[0] = np.log(rate / (1 - rate))
-    blocks = coarse.blocks()
-    data, curvature = (target, fold, columns), None
-    for some in (blocks[::SPARSE], blocks):
-        theta, loss, curvature = _minimise(coarse, some, data, (theta, curvature))
-    return Models(theta, loss)
+    data, blocks = (target, np.zeros(len(target.mass), np.int64) if fold is None else fold, columns), source.blocks()
+    if start is None:
+        theta, curvature = np.zeros((source.width, len(columns.held))), None
+        rate = (target.mass @ target.kept) / target.mass.sum()
+        theta[0] = np.log(rate / (1 - rate))
+        theta, _ = _minimise(source, blocks[::SPARSE], data, (theta, None), ROUGH)
+    else:
+        theta, curvature = start.coefficients[:, columns.variant], start.curvature
+    return Models(*_minimise(source, blocks, data, (theta, curvature), DECREMENT))
 
 
-def _columns(target: Target, fold: NDArray[np.int64], used: NDArray[np.bool_]) -> _Columns:
-    folds = int(fold.max(initial=0)) + 1
-    mass = np.bincount(fold[fold >= 0], target.mass[fold >= 0], folds)
-    held, variant = np.tile(np.arange(folds), len(used)), np.repeat(np.arange(len(used)), folds)
-    total = mass.sum() - mass[held]
+def _columns(target: Target, fold: Ints | None, used: NDArray[np.bool_]) -> _Columns:
+    left = np.array([NONE]) if fold is None else np.arange(int(fold.max(initial=0)) + 1)
+    held, variant = np.tile(left, len(used)), np.repeat(np.arange(len(used)), len(left))
+    total = target.mass.sum() - np.array([0.0 if fold is None else target.mass[fold == one].sum() for one in held])
     charge = np.vstack([np.zeros(len(held)), np.where(used[variant].T, RIDGE, np.inf)])
     return _Columns(held, total, charge / total, variant)
 
 
-def predict(coarse: Coarse, models: Models, fold: NDArray[np.int64]) -> Floats:
+def predict(source: Source, models: Models, fold: Ints) -> Floats:
     """(n, V) logits of the chance of being kept, by the models that did not see the sample; NaN where not usable."""
     folds = int(fold.max(initial=0)) + 1
     out = np.full((len(fold), models.coefficients.shape[1] // folds), np.nan)
-    for samples, x in in_order(coarse.block, iter(coarse.blocks()), THREADS, ahead=2 * THREADS):
+    for samples, x in in_order(source.block, iter(source.blocks()), THREADS, ahead=2 * THREADS):
         logits = dot(x, models.coefficients).reshape(len(x), -1, folds)
         usable = np.flatnonzero(fold[samples] >= 0)
         out[samples.start + usable] = logits[usable, :, fold[samples][usable]]
@@ -147,17 +111,18 @@ def predict(coarse: Coarse, models: Models, fold: NDArray[np.int64]) -> Floats:
 
 
 def _minimise(
-    coarse: Coarse,
+    source: Source,
     blocks: Blocks,
-    data: tuple[Target, NDArray[np.int64], _Columns],
+    data: tuple[Target, Ints, _Columns],
     start: tuple[Floats, Floats | None],
-) -> tuple[Floats, Floats, Floats]:
-    """Coefficients at the minimum, the losses before the last step, and the curvature that led there.
+    enough: float,
+) -> tuple[Floats, Floats]:
+    """Coefficients at the minimum, and the losses before the last step.
 
     A curvature to start with is taken anew only where the decrement does not fall fast enough with it.
     """
     theta, given = start
-    best = _sums(coarse, blocks, data, theta, curved=given is None)
+    best = _sums(source, blocks, data, theta, curved=given is None)
     last = 0.0 if given is None else np.inf
     curvature = best.curvature if given is None else given
     assert curvature is not None, "it was asked for"
@@ -166,11 +131,11 @@ def _minimise(
         direction = _directions(curvature, best.gradient, data[2])
         decrement = -(best.gradient * direction).sum(axis=0)
         size = float(decrement.max())
-        if size <= DECREMENT:
+        if size <= enough:
             theta = theta + direction
             break
         moved = theta + step * direction
-        found = _sums(coarse, blocks, data, moved, curved=size > FAST * last)
+        found = _sums(source, blocks, data, moved, curved=size > FAST * last)
         last = size
         lower = found.loss <= best.loss - 1e-4 * step * decrement + 1e-14
         theta = np.where(lower, moved, theta)
@@ -178,7 +143,7 @@ def _minimise(
         best = _Sums(loss, gradient, None)
         step = np.where(lower, np.minimum(1, 2 * step), step / 2)
         curvature = curvature if found.curvature is None or not lower.all() else found.curvature
-    return theta, best.loss, curvature
+    return theta, best.loss
 
 
 def _directions(curvature: Floats, gradient: Floats, columns: _Columns) -> Floats:
@@ -197,13 +162,11 @@ def _directions(curvature: Floats, gradient: Floats, columns: _Columns) -> Float
     return out
 
 
-def _sums(
-    coarse: Coarse, blocks: Blocks, data: tuple[Target, NDArray[np.int64], _Columns], theta: Floats, curved: bool
-) -> _Sums:
+def _sums(source: Source, blocks: Blocks, data: tuple[Target, Ints, _Columns], theta: Floats, curved: bool) -> _Sums:
     """Mean losses, gradients and, where asked for, the curvature, penalties included except in the curvature."""
 
-    def work(at: tuple[int, int, int]) -> tuple[Floats, Floats, Floats | None, Floats]:
-        samples, x = coarse.block(at)
+    def work(at: Place) -> tuple[Floats, Floats, Floats | None, Floats]:
+        samples, x = source.block(at)
         return _block_sums(x, data[0].kept[samples], _masses(data, samples), theta, curved)
 
     columns = data[2]
@@ -219,7 +182,7 @@ def _sums(
     return _Sums(loss, gradient / part + finite * theta, None if curvature is None else curvature / part.mean())
 
 
-def _masses(data: tuple[Target, NDArray[np.int64], _Columns], samples: slice) -> Floats:
+def _masses(data: tuple[Target, Ints, _Columns], samples: slice) -> Floats:
     """(rows, B) mass of the samples over all that a model sees; 0 in its fold and where not usable."""
     target, fold, columns = data
     seen = (fold[samples, None] != columns.held) & (fold[samples, None] >= 0)
@@ -242,5 +205,6 @@ def _block_sums(
     curvature = None
     if curved:
         varies = (weight * chance * (1 - chance)).mean(dim=1)
-        curvature = (features.T @ (features * varies[:, None])).numpy()
+        single = features.float()  # it only leads the way: measured twice as fast
+        curvature = (single.T @ (single * varies.float()[:, None])).double().numpy()
     return loss.numpy(), gradient.numpy(), curvature, mass.sum(axis=0)

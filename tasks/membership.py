@@ -1,7 +1,7 @@
 """Which sample is in which term group: found on the stored tokens, a caption counts once however often it has a term.
 
-Groups that are terms alone, and paths of such groups, are one join. The others rest on groups whose members are known
-by then, level by level. A phrase's candidates are captions with all its words; only these are read again.
+Groups that are terms alone, and paths of such groups, take one look at each word, a block of captions at a time: a join
+in SQL took several times as long. The others rest on groups whose members are known by then, level by level.
 """
 
 from __future__ import annotations
@@ -13,11 +13,16 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from tasks import tokens
 from tasks.lake import Version
-from tasks.queries import Database, database
+from tasks.phrases import standing
+from tasks.queries import database
 from tasks.term_groups import Group, TermGroups
+from tasks.term_sums import ROWS, in_threads
+from tasks.tokens import TermLists, read_words
+
+Pairs = NDArray[np.int64]
 
 MEMBERS = pa.schema([("sample", pa.int32()), ("group", pa.int32())])
 
@@ -44,12 +49,12 @@ def _members(version: Version, sets: Mapping[str, Sequence[str]], groups: TermGr
     """sets: terms of what is found by terms alone, of groups and of the terms that other groups begin with."""
     names = [group.name for group in groups.groups]
     number = {name: i for i, name in enumerate([*names, *(name for name in sets if name not in set(names))])}
+    found = _by_terms(version, {number[name]: terms for name, terms in sets.items()})
     with database({}) as db:
-        _add_terms(db, version, {number[name]: terms for name, terms in sets.items()})
-        found = _sorted(db.run("association", "members_by_terms"))
         for level in _levels(groups, sets):
-            db.add("member", found)
-            db.add("rule", _rules(level, groups, number))
+            rules = _rules(level, groups, number)
+            db.add("rule", rules)
+            db.add("member", found.filter(pc.is_in(found["group"], rules["other"].combine_chunks())))
             found = _sorted(pa.concat_tables([found, db.run("association", "members_by_groups").cast(MEMBERS)]))
     if len(number) > len(names):
         found = found.filter(pc.less(found["group"], len(names)))
@@ -57,10 +62,18 @@ def _members(version: Version, sets: Mapping[str, Sequence[str]], groups: TermGr
 
 
 def _sorted(table: pa.Table) -> pa.Table:
-    """By sample, then group, each pair once: as one number, measured several times faster than distinct in SQL."""
-    pairs = (table["sample"].to_numpy().astype(np.int64) << 32) | table["group"].to_numpy()
-    pairs.sort(kind="stable")  # the join leaves long runs in order
-    pairs = pairs[np.diff(pairs, prepend=-1) > 0]
+    """By sample, then group, each pair once."""
+    return _table(_different(table["sample"].to_numpy().astype(np.int64) << 32 | table["group"].to_numpy()))
+
+
+def _different(pairs: Pairs) -> Pairs:
+    """Sorted, each once."""
+    pairs.sort(kind="stable")  # they are long runs in order
+    return pairs[np.diff(pairs, prepend=-1) > 0]
+
+
+def _table(pairs: Pairs) -> pa.Table:
+    """(k,) sample · 2³² + group → MEMBERS"""
     return pa.table([(pairs >> 32).astype(np.int32), (pairs & 0xFFFFFFFF).astype(np.int32)], schema=MEMBERS)
 
 
@@ -107,37 +120,51 @@ def _rules(level: Iterable[str], groups: TermGroups, number: Mapping[str, int]) 
     return pa.table([pa.array(column) for column in columns], names=["group", "kind", "other"])
 
 
-def _add_terms(db: Database, version: Version, sets: Mapping[int, Sequence[str]]) -> None:
-    """Add `token` (one row a sample and term that it has) and `group_term` (one row a set and term of it)."""
-    stored = tokens.read_tokens(version)
-    asked = sorted({term for terms in sets.values() for term in terms})
-    places = pc.index_in(pa.array(asked, pa.string()), stored.vocabulary).to_pylist()
-    phrases = [term for term, place in zip(asked, places, strict=True) if place is None and " " in term]
-    number = {term: place for term, place in zip(asked, places, strict=True) if place is not None}
-    number |= {phrase: len(stored.vocabulary) + i for i, phrase in enumerate(phrases)}
-    rows = [(group, number[term]) for group, terms in sets.items() for term in terms if term in number]
-    names = ["group", "term"]
-    db.add("group_term", pa.table([pa.array([row[i] for row in rows], pa.int32()) for i in (0, 1)], names=names))
-    token = pa.table({"sample": stored.samples, "term": stored.terms})
-    db.add("token", token)
+class Asked(NamedTuple):
+    """Which sets each of t terms is in: sets[ends[i] : ends[i + 1]]."""
+
+    ends: NDArray[np.int64]  # (t + 1,)
+    sets: NDArray[np.int64]
+
+
+def _by_terms(version: Version, sets: Mapping[int, Sequence[str]]) -> pa.Table:
+    """MEMBERS of the sets, each by its terms: words, and words joined by spaces."""
+    words = read_words(version)
+    sets_of: dict[str, list[int]] = {}
+    for number, terms in sets.items():
+        for term in dict.fromkeys(terms):
+            sets_of.setdefault(term, []).append(number)
+    phrases = [term for term in sets_of if " " in term]
+    places = pc.index_in(pa.array(list(sets_of), pa.string()), words.vocabulary).fill_null(-1).to_numpy()
+    singles = [(term, place) for term, place in zip(sets_of, places, strict=True) if place >= 0]
+    asked = np.full(len(words.vocabulary) + 1, -1, np.int32)  # the last, −1, is of a repeat
+    asked[[place for _, place in singles]] = np.arange(len(singles))
+    found = [_members_of(words.lists, asked, _asked([sets_of[term] for term, _ in singles]))]
     if phrases:
-        held = _phrase_tokens(db, version, {number[phrase]: phrase for phrase in phrases}, stored.vocabulary)
-        db.add("token", pa.concat_tables([token, held]))
+        lists = standing(words, [phrase.split(" ") for phrase in phrases])
+        asked = np.append(np.arange(len(phrases), dtype=np.int32), np.int32(-1))
+        found.append(_members_of(lists, asked, _asked([sets_of[phrase] for phrase in phrases])))
+    return _table(found[0]) if len(found) == 1 else _sorted(pa.concat_tables(map(_table, found)))
 
 
-def _phrase_tokens(db: Database, version: Version, phrases: Mapping[int, str], vocabulary: pa.StringArray) -> pa.Table:
-    """sample (int32), term (int32): one row a caption and phrase that stands in it, token beside token."""
-    pairs = [(term, word) for term, phrase in phrases.items() for word in dict.fromkeys(phrase.split(" "))]
-    places = pc.index_in(pa.array([word for _, word in pairs]), vocabulary).fill_null(-1)
-    db.add("phrase_word", pa.table({"phrase": pa.array([term for term, _ in pairs], pa.int32()), "term": places}))
-    found = db.run("audit", "phrase_candidates").select(["sample", "term"])
-    if not len(found):
-        return found
-    rows = pc.unique(found["sample"])
-    captions = version.table("samples", ["caption"])["caption"].take(rows).to_pylist()
-    texts = dict(
-        zip(rows.to_pylist(), (f" {' '.join(tokens.tokenise(caption))} " for caption in captions), strict=True)
-    )
-    samples, terms = found["sample"].to_pylist(), found["term"].to_pylist()
-    held = [f" {phrases[term]} " in texts[sample] for sample, term in zip(samples, terms, strict=True)]
-    return found.filter(pa.array(held))
+def _asked(sets: Sequence[Sequence[int]]) -> Asked:
+    ends = np.cumsum([0, *map(len, sets)])
+    return Asked(ends, np.array([number for numbers in sets for number in numbers], np.int64))
+
+
+def _members_of(lists: TermLists, number: NDArray[np.int32], asked: Asked) -> Pairs:
+    """Sample · 2³² + set, ascending. number: (terms + 1,) place of a term among those asked for, −1 of others."""
+
+    def one(rows: slice) -> Pairs:
+        block = lists.read(rows)
+        term = np.take(number, np.maximum(block.terms, -1))
+        held = np.flatnonzero(term >= 0)
+        term = term[held]
+        row = np.repeat(np.arange(rows.start, rows.stop), block.lengths)[held]
+        if len(asked.sets) + 1 == len(asked.ends):  # each term in one set
+            return _different(row << 32 | asked.sets[term])
+        lengths = np.diff(asked.ends)[term]
+        offsets = np.repeat(asked.ends[term] - np.cumsum(lengths) + lengths, lengths)
+        return _different(np.repeat(row << 32, lengths) | asked.sets[offsets + np.arange(len(offsets))])
+
+    return np.concatenate([np.empty(0, np.int64), *in_threads(one, lists.blocks(ROWS))])

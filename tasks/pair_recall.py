@@ -8,20 +8,30 @@ first cluster not probed, since nearly all misses lie there. METHODS.md, section
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.candidates import COLUMNS, ROWS, SLACK, Found, verify
-from tasks.clustering import blocks, parallel, unit
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from tasks.candidates import Found
+from tasks.clustering import parallel
+from tasks.exact_queries import near_to
+from tasks.stored import MapParts, Stored
 
 CONFIDENCE = 0.95
 FEW = 30  # queries with a miss; with fewer a normal interval is too short
 LOW_GAP, LOW_GAP_QUERIES = 0.1, 0.25  # share of the rows in the stratum of small gaps, and of the queries
+BANDS = (0.0, 0.8, 0.9, 0.95, 0.96, 0.97, 0.98, 0.99, 1.0)  # cosines at which a band begins, those above the threshold
+
+
+class Asked(NamedTuple):
+    """How many exact queries, drawn how, answered by whom."""
+
+    threshold: float  # cosine
+    queries: int
+    seed: int
+    map_parts: MapParts = parallel
 
 
 class Estimate(NamedTuple):
@@ -41,16 +51,49 @@ class Stratum(NamedTuple):
     missed: NDArray[np.int64]  # (queries,), near pairs of each query that the search does not have
 
 
-def estimate(vectors: NDArray[np.floating], found: Found, threshold: float, queries: int, seed: int) -> Estimate:
-    """Share of the near pairs among (n, d) vectors that `found` has, from that many exact queries.
+class Band(NamedTuple):
+    """Recall of the pairs whose cosine is at least `low` and below `high`; of the last one `high` is included."""
+
+    low: float
+    high: float
+    found: int
+    recall: Estimate
+
+
+def estimate(vectors: Stored, found: Found, asked: Asked) -> tuple[Estimate, list[Band]]:
+    """Share of the near pairs among n vectors that `found` has, in all and in each band of similarity.
 
     Pairs of a saturated row are left out on both sides: the search stopped at PAIRS_PER_SAMPLE of them on purpose.
     """
-    strata = []
-    for size, drawn in draw(found.gap, len(vectors), queries, seed):
-        strata.append(Stratum(size, missed(vectors, found, drawn, threshold)))
-    complete = ~found.saturated[found.pairs].any(axis=1)
-    return interval(int(complete.sum()), strata)
+    drawn = draw(found.gap, len(vectors.number), asked.queries, asked.seed)
+    misses = missed(vectors, found, np.concatenate([rows for _, rows in drawn]), asked)
+    complete = found.similarity[~found.saturated[found.pairs].any(axis=1)]
+    edges = [asked.threshold, *(edge for edge in BANDS if edge > asked.threshold)]
+    edges = edges if len(edges) > 1 else [asked.threshold, asked.threshold]
+    bands = []
+    for low, high in pairwise(edges):
+        last = 2.0 if high == edges[-1] else high
+        here = int(((complete >= low) & (complete < last)).sum())
+        bands.append(Band(low, high, here, _interval(here, drawn, _within(misses, low, last))))
+    return _interval(len(complete), drawn, misses), bands
+
+
+class Misses(NamedTuple):
+    """Near pairs that a search does not have."""
+
+    query: NDArray[np.int64]  # (m,), row
+    similarity: NDArray[np.float64]  # (m,)
+
+
+def _within(misses: Misses, low: float, high: float) -> Misses:
+    here = (misses.similarity >= low) & (misses.similarity < high)
+    return Misses(misses.query[here], misses.similarity[here])
+
+
+def _interval(found: int, drawn: list[tuple[int, NDArray[np.int64]]], misses: Misses) -> Estimate:
+    n = max((int(rows.max(initial=0)) for _, rows in drawn), default=0) + 1
+    counts = np.bincount(misses.query, minlength=n)
+    return interval(found, [Stratum(size, counts[rows]) for size, rows in drawn])
 
 
 def draw(gap: NDArray[np.float32] | None, n: int, queries: int, seed: int) -> list[tuple[int, NDArray[np.int64]]]:
@@ -65,38 +108,16 @@ def draw(gap: NDArray[np.float32] | None, n: int, queries: int, seed: int) -> li
     return [(len(rows), np.sort(rng.choice(rows, size=take, replace=False))) for rows, take in strata]
 
 
-def missed(
-    vectors: NDArray[np.floating], found: Found, queries: NDArray[np.int64], threshold: float
-) -> NDArray[np.int64]:
-    """Near pairs of each query that are not among the found ones, by comparing it with all n vectors. (queries,)"""
-    n = len(vectors)
+def missed(vectors: Stored, found: Found, queries: NDArray[np.int64], asked: Asked) -> Misses:
+    """Near pairs of each query that are not among the found ones, by comparing it with all n vectors."""
+    n = len(vectors.number)
     known = found.pairs[:, 0] * n + found.pairs[:, 1]
-    open_queries = queries[~found.saturated[queries]]
-    pairs = near_to(vectors, open_queries, threshold)
-    pairs = pairs[~found.saturated[pairs[:, 1]]]
-    code = pairs.min(axis=1) * n + pairs.max(axis=1) if len(pairs) else np.empty(0, np.int64)
-    new = pairs[~np.isin(code, known)]
-    new = _verified(vectors, new, threshold)
-    counts = np.bincount(new[:, 0], minlength=n)
-    return counts[queries]
-
-
-def near_to(vectors: NDArray[np.floating], queries: NDArray[np.int64], threshold: float) -> NDArray[np.int64]:
-    """Candidate pairs (query, other row) for all near rows of each query. (m, 2)"""
-    import torch
-
-    rows = torch.from_numpy(np.ascontiguousarray(vectors))
-    asked = torch.from_numpy(queries)
-
-    def compare(item: tuple[Tensor, int]) -> Tensor:
-        query, start = item
-        near = unit(rows[query]) @ unit(rows[start : start + COLUMNS]).T >= threshold - SLACK
-        row, column = near.nonzero(as_tuple=True)
-        pairs = torch.stack([query[row], column + start], dim=1)
-        return pairs[pairs[:, 0] != pairs[:, 1]]
-
-    work = [(query, start) for query in blocks(asked, ROWS) for start in range(0, len(rows), COLUMNS)]
-    return torch.cat(parallel(compare, work)).numpy() if work else np.empty((0, 2), np.int64)
+    pairs, similarity = near_to(
+        vectors, np.sort(queries[~found.saturated[queries]]), asked.threshold, asked.map_parts, ~found.saturated
+    )
+    code = pairs.min(axis=1, initial=n) * n + pairs.max(axis=1, initial=0)
+    new = ~np.isin(code, known)
+    return Misses(pairs[new, 0], similarity[new])
 
 
 def interval(found: int, strata: Sequence[Stratum]) -> Estimate:
@@ -172,20 +193,16 @@ def _share(found: int, misses: float) -> float:
     return found / (found + misses) if found + misses else 1.0
 
 
-def _verified(vectors: NDArray[np.floating], pairs: NDArray[np.int64], threshold: float) -> NDArray[np.int64]:
-    import torch
-
-    return verify(torch.from_numpy(np.ascontiguousarray(vectors)), pairs, threshold)[0]
-
-
-def residual(vectors: NDArray[np.floating], threshold: float, queries: int, seed: int) -> Estimate:
-    """Share of (n, d) vectors that have another within the threshold, from exact queries."""
-    n = len(vectors)
+def residual(vectors: Stored, survives: NDArray[np.bool_], asked: Asked) -> Estimate:
+    """Share of the surviving rows (n,) that have another within the threshold, from exact queries among them."""
+    rows = np.flatnonzero(survives)
+    n = len(rows)
     if n == 0:
         return Estimate(0.0, 0.0, 0.0, 0, exact=True)
-    ((_, asked),) = draw(None, n, queries, seed)
-    affected = len(np.unique(_verified(vectors, near_to(vectors, asked, threshold), threshold)[:, 0]))
-    rate = affected / len(asked)
-    if len(asked) == n:
+    ((_, drawn),) = draw(None, n, asked.queries, asked.seed)
+    pairs, _ = near_to(vectors, rows[drawn], asked.threshold, asked.map_parts, survives)
+    affected = len(np.unique(pairs[:, 0]))
+    rate = affected / len(drawn)
+    if len(drawn) == n:
         return Estimate(rate, rate, rate, n, exact=True)
-    return Estimate(rate, affected / n, at_most([(n, len(asked), affected)]) / n, len(asked), exact=False)
+    return Estimate(rate, affected / n, at_most([(n, len(drawn), affected)]) / n, len(drawn), exact=False)

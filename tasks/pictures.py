@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from PIL import Image
 
 from tasks.blocklist import blocked_rows
 from tasks.errors import PoolError
@@ -100,9 +101,13 @@ def _folder_images(shard: Shard, wanted: list[dict[str, Any]]) -> Iterator[bytes
 
 def _thumbnail(data: bytes, size: int) -> str | None:
     try:
-        image = decode(data, MAX_PIXELS)
+        return data_uri(decode(data, MAX_PIXELS), size)
     except ImageProblem:
         return None
+
+
+def data_uri(image: Image.Image, size: int) -> str:
+    """An RGB image as WebP of at most size × size pixels; the image itself is made smaller on the way."""
     image.thumbnail((size, size))
     out = io.BytesIO()
     image.save(out, "WEBP", quality=70, method=4)

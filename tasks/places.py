@@ -11,6 +11,7 @@ from tasks.errors import UsageError
 from tasks.files import read_table
 from tasks.lake import Part, Version
 from tasks.samples import QUARANTINED
+from tasks.tombstones import read_tombstones
 
 _NAMED: Final = 3  # samples named in a message
 _SHORTEST: Final = 4  # characters that the nearest uids share with what was asked for
@@ -34,6 +35,9 @@ def find(version: Version, reference: str) -> Place:
     Where several samples have the uid, the usable one.
     """
     found = places(version, "uid", reference.lower())
+    stones = read_tombstones(version.lake)
+    if not found and stones.salt:
+        found = places(version, "uid", stones.pseudonym(reference.lower()))
     if found:
         return _usable(version, found)
     found = places(version, "key", reference)

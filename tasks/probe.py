@@ -36,7 +36,7 @@ def folds_of(pool: Pool, folds: int, seed: int) -> NDArray[np.int64]:
     return np.where(pool.unit >= 0, order[pool.unit] % folds, -1) if units else np.full(len(pool.unit), -1)
 
 
-def train(embeddings: Embeddings, pool: Pool, fold: NDArray[np.int64], folds: int) -> Probe:
+def train(embeddings: Embeddings, pool: Pool, fold: NDArray[np.int64], folds: int, weakness: float = WEAKNESS) -> Probe:
     """Logistic regression on centred embeddings, by steps that lower the loss each.
 
     They are Newton's with a fixed bound in place of the curvature (Böhning 1992), which one pass over the parts gives.
@@ -47,7 +47,7 @@ def train(embeddings: Embeddings, pool: Pool, fold: NDArray[np.int64], folds: in
     mean = _mean(embeddings, pool)
     bound = _curvature(embeddings, mean, (unfiltered + filtered).max(axis=1))
     width = len(mean)
-    penalty = np.full(1 + width, WEAKNESS * np.trace(bound[1:, 1:]) / max(width, 1))
+    penalty = np.full(1 + width, weakness * np.trace(bound[1:, 1:]) / max(width, 1))
     penalty[0] = 0  # the intercept is free
     inverse = torch.linalg.inv(torch.from_numpy(bound + np.diag(penalty + 1e-12))).numpy()
     coefficients = np.zeros((len(bound), folds))

@@ -1,9 +1,9 @@
 """The method `propensity`: w = P(keep) / e(c), with e(c) the chance that a sample with coarse features c was kept.
 
-c are principal components of the embedding and indicators of supported words, never the filter's score. e is a logistic
-regression that has not seen the sample's near-duplicate group (cross-fitting), calibrated on such unseen samples (Platt
-1999). Where kept samples resemble the removed ones, w is the density ratio of c; where they do not, no weights repair
-what is missing, and the facts say so. Whether the weights help is told by words that were not among the features.
+c are the features that the filter is found to depend on (tasks/effects.py), never its score. e is a logistic regression
+that has not seen the sample's near-duplicate group (cross-fitting), calibrated on such unseen samples (Platt 1999).
+Where kept samples resemble the removed ones, w is the density ratio of c; where they do not, no weights repair what is
+missing, and the facts say so. Whether the weights help is told by words that were not among the features.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks import balancing, heldout, keep_model, logistic, probe
+from tasks import balancing, coarse, effects, heldout, keep_model, logistic, probe
 from tasks.balance import Floats, capped, pareto_k
 from tasks.features import Components, Pool, Terms
 from tasks.keep_model import Target
@@ -27,7 +27,10 @@ RIDGE = 1e-6  # on the calibration's slope
 LOW = 0.05  # chance of being kept from which a removed sample has next to no kept ones like it
 MOST_LOW = 0.05  # share of removed samples with so low a chance, relative to P(keep), where there is overlap
 SUPPORTED = 0.9  # least supported share where there is overlap
-HEAVY = 0.7  # Pareto k̂ from which averages are unreliable
+HEAVY = 0.7  # Pareto k̂ from which averages are unreliable,
+LARGE = (
+    10.0  # if some weight is as many times the mean: a few levels of small weights have no tail, and k̂ is any number
+)
 
 
 class Settings(NamedTuple):
@@ -70,21 +73,36 @@ def weigh(
     shown = min(len(words.names), balancing.TERM_FEATURES)
     block = heldout.companions(words.has.tocsr()[pool.usable])
     word_fold = heldout.spread_over_folds(block, min(settings.folds, max(1, len(np.unique(block)))))
-    judging = heldout.enough(block)
-    variants = _variants(found.basis.shape[1], word_fold[:shown], int(word_fold.max(initial=-1)) + 1 if judging else 0)
+    held = heldout.held_out(word_fold[:shown], int(word_fold.max(initial=-1)) + 1 if heldout.enough(block) else 0)
     with one_thread():
-        coarse = keep_model.coarse_of(embeddings, found, words.has[:, :shown], target)
         fold = probe.folds_of(pool, settings.folds, settings.seed)
-        models = keep_model.train(coarse, target, fold, variants)
-        fits = [calibrate(logits, target) for logits in keep_model.predict(coarse, models, fold).T]
-    raws = [keep_share(target) / fit.chance[pool.kept] for fit in fits]
-    weights = [capped(raw, settings.cap) for raw in raws]
-    chosen, held_out = _judge(pool, words, block, word_fold, weights[1:])
-    names = [*(f"component {i}" for i in range(found.basis.shape[1])), *words.names[:shown]]
-    model = {"features": names, "scale": coarse.scale.tolist(), "mean": found.mean.tolist()}
-    model |= {"coefficients": models.coefficients[:, : settings.folds].T.tolist()}
-    facts = {"propensity": account(fits[0], target), "held_out": held_out}
-    return Weighted(weights[0] if chosen else np.ones(len(weights[0])), raws[0], fits[0].chance, facts, model)
+        full = coarse.linear(embeddings, found, words.has[:, :shown])
+        choice = effects.choose(full, target, held, settings.seed)
+        models = keep_model.train(choice.coarse, target, fold, choice.used, choice.start)
+        logits = keep_model.predict(choice.coarse, models, fold)
+        fit = calibrate(logits[:, 0], target)
+        judging = [capped(1 / calibrate(one, target).chance[pool.kept], settings.cap) for one in logits.T[1:]]
+    raw = keep_share(target) / fit.chance[pool.kept]
+    facts = account(fit, target)
+    facts["features"] = choice.coarse.effects.select(choice.used[0]).names(words.names)
+    if not facts["features"]:
+        facts["weights_are"] = "equal: removal cannot be told from chance by any coarse feature"
+    chosen, held_out = _judge(pool, words, word_fold, judging, facts["overlap"])
+    facts = {"propensity": facts, "held_out": held_out}
+    final = capped(raw, settings.cap) if chosen else np.ones(len(raw))
+    return Weighted(final, raw, fit.chance, facts, _model(choice, models, words, settings))
+
+
+def _model(choice: effects.Choice, models: keep_model.Models, words: Terms, settings: Settings) -> dict[str, Any]:
+    """What chances can be made from again: features, their scales, and a column of coefficients a fold."""
+    made = choice.coarse
+    return {
+        "features": made.effects.names(words.names),
+        "directions": made.effects.directions.T.tolist(),
+        "scale": made.scale.tolist(),
+        "mean": made.found.mean.tolist(),
+        "coefficients": models.coefficients[:, : settings.folds].T.tolist(),
+    }
 
 
 def keep_share(target: Target) -> float:
@@ -97,12 +115,6 @@ def _nothing_lost(pool: Pool) -> Weighted:
     equal = np.ones(int(pool.kept.sum()))
     facts = {"propensity": {"keep_share": 1.0, "overlap": True, "weights_are": "equal: of every unit some was kept"}}
     return Weighted(equal, equal, np.where(pool.usable, 1.0, np.nan), {**facts, "held_out": None}, {})
-
-
-def _variants(components: int, word_fold: NDArray[np.int64], folds: int) -> NDArray[np.bool_]:
-    """(1 + folds, p) features that models use: all; and for each fold of words, all but its words."""
-    held = word_fold == np.arange(-1, folds)[:, None]
-    return np.hstack([np.ones((1 + folds, components), dtype=bool), ~held])
 
 
 def calibrate(logits: Floats, target: Target) -> Calibrated:
@@ -129,14 +141,15 @@ def calibrate(logits: Floats, target: Target) -> Calibrated:
 
 
 def _judge(
-    pool: Pool, words: Terms, block: NDArray[np.int64], word_fold: NDArray[np.int64], held: list[Floats]
+    pool: Pool, words: Terms, word_fold: NDArray[np.int64], held: list[Floats], overlap: bool
 ) -> tuple[bool, dict[str, Any]]:
     """Whether to weigh, and what words say that were no features of the weights that they judge.
 
-    No weights are the smoother candidate: they are best where weights are not better by more than a standard error.
+    A density ratio is used as it is. Where there is none, no weights are the smoother candidate: they are best unless
+    held-out words are better with weights by more than a standard error.
     """
     has = words.has.tocsr()[pool.kept].tocsc()
-    reference = pool.counts(words) / pool.share.sum()
+    reference, block = pool.counts(words) / pool.share.sum(), heldout.companions(words.has.tocsr()[pool.usable])
     before = heldout.changes(has, np.ones(has.shape[0]), reference)
     if not held:
         facts = heldout.account(before, None, block)
@@ -144,7 +157,7 @@ def _judge(
     after = np.empty(len(before))
     for number, weights in enumerate(held):
         after[word_fold == number] = heldout.changes(has, weights, reference)[word_fold == number]
-    chosen = heldout.smoothest(np.abs([before, after]), block) == 1
+    chosen = overlap or heldout.choose(np.abs([before, after]), block) == 1
     facts = heldout.account(before, after, block)
     verdict = heldout.verdict(facts)
     return chosen, {**facts, "verdict": verdict if chosen else f"no weights are best: all weights are 1; {verdict}"}
@@ -163,21 +176,21 @@ def account(fit: Calibrated, target: Target) -> dict[str, Any]:
         "pareto_k": pareto_k(raw),
         "calibration": {"intercept": fit.intercept, "slope": fit.slope, "error": calibration_error(fit.chance, target)},
     }
-    against = _against(facts, lower)
+    against = _against(facts, lower, float(raw.max() / raw.mean()))
     what = "the density ratio, of the coarse features, between the pool and what was kept"
     if against:
         what = f"no density ratio, for what was kept does not cover the pool: {'; '.join(against)}"
     return {**facts, "overlap": not against, "weights_are": what}
 
 
-def _against(facts: Mapping[str, Any], low: float) -> list[str]:
+def _against(facts: Mapping[str, Any], low: float, largest: float) -> list[str]:
     """Reasons for which kept samples do not cover the pool."""
     out = []
     if facts["supported_share"] < SUPPORTED:
         out.append(f"weights of kept samples add up to {facts['supported_share']:.0%} of the pool")
     if low > MOST_LOW:
         out.append(f"{low:.0%} of the removed samples have next to no kept ones like them")
-    if (facts["pareto_k"] or 0.0) > HEAVY:
+    if (facts["pareto_k"] or 0.0) > HEAVY and largest > LARGE:
         out.append(f"a few weights outweigh the others (Pareto k {facts['pareto_k']:.2f})")
     return out
 

@@ -34,7 +34,7 @@ def run(version: Version, config: Config, map_parts: MapParts) -> Version:
     key = _key(version, config)
     if not version.lake.has_artifact(KIND, key):
         with version.lake.new_artifact(KIND, key) as folder:
-            _write(version, config, folder)
+            write(version, config, folder)
     derived = version.derive("publish", artifacts={KIND: key}, config=dataclasses.asdict(config))
     return derived.derive("publish", summary=_summary(derived))
 
@@ -47,7 +47,8 @@ def _key(version: Version, config: Config) -> str:
     return version.lake.key("publish", REVISION, dataclasses.asdict(config), parts, made, shown)
 
 
-def _write(version: Version, config: Config, folder: Path) -> None:
+def write(version: Version, config: Config, folder: Path) -> None:
+    """All that is published of a version, into a folder."""
     write_samples(version, folder / "samples.parquet")
     write_text(folder / "report.html", report.render(version, config.feature, pictures=config.pictures))
     write_text(folder / "README.md", card.render(version))

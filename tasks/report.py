@@ -7,7 +7,6 @@ and words come from the pool and may hold anything: the template escapes all of 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +15,26 @@ from typing import Any, Final
 import pyarrow as pa
 from markupsafe import Markup
 
-from tasks import findings, plots
+from tasks import bias_report, findings, plots
 from tasks.certificate import percent_down, percent_up
 from tasks.findings import Funnel, facts
 from tasks.lake import Version
 from tasks.pictures import thumbnails
 from tasks.samples import DUPLICATE, FILTERED, KEPT, QUARANTINED
-from tasks.wording import allowed, count, effect, figures, headline, sentence, share, short, signed
+from tasks.wording import (
+    allowed,
+    count,
+    effect,
+    figures,
+    headline,
+    odds,
+    percentage_points,
+    sentence,
+    share,
+    short,
+    signed,
+)
 
-KEYWORDS: Final = 24  # terms in the plot
 LARGEST: Final = 4  # near-duplicate groups shown besides the featured
 MEMBERS: Final = 24  # of one group
 NEAREST: Final = 8  # images on each side of a threshold
@@ -33,7 +43,8 @@ PIXELS: Final = 112  # of a picture's longer side
 CONTENTS: Final = (
     ("funnel", "From the pool to the dataset"),
     ("filter", "What the filter removed"),
-    ("words", "What that did to the captions"),
+    ("words", "What that did to whom and what the captions name"),
+    ("described", "Who is described as what"),
     ("duplicates", "Near-duplicates"),
     ("weights", "Weights"),
     ("made", "How this was made"),
@@ -64,7 +75,7 @@ def render(version: Version, feature: Sequence[str] = (), *, pictures: bool = Tr
     pages.filters |= {
         "count": count, "share": share, "signed": signed, "figures": figures, "short": short,
         "sentence": sentence, "allowed": allowed, "percent_down": percent_down, "percent_up": percent_up,
-        "exp": math.exp,
+        "odds": odds, "percentage_points": percentage_points,
     }  # fmt: skip
     return pages.get_template("report.html").render(context(version, feature, pictures=pictures))
 
@@ -79,14 +90,14 @@ def context(version: Version, feature: Sequence[str], *, pictures: bool) -> dict
     rows += [row for above, below in near.values() for row in (*above, *below)]
     shown = thumbnails(version, rows, PIXELS) if pictures else {}
     weights = findings.weight_histogram(version, 40)
-    keywords = findings.keyword_rows(version, KEYWORDS)
 
     return {
         "pool": version.lake.pool,
         "contents": CONTENTS,
+        "titles": {anchor: f"{i}. {title}" for i, (anchor, title) in enumerate(CONTENTS, 1)},
         "pictures": any(shown.values()),
         "headline": headline(funnel),
-        "effect": effect(keywords, weighted=weights is not None),
+        "effect": effect(findings.keyword_rows(version, 2), weighted=weights is not None),
         "funnel": funnel,
         "verdicts": _verdicts(funnel),
         "categories": [
@@ -100,14 +111,9 @@ def context(version: Version, feature: Sequence[str], *, pictures: bool) -> dict
             for one in told
         ],
         "beside": findings.beside(version),
-        "audit": facts(version, "audit"),
-        "fdr": dict(version.config.get("audit", {})).get("fdr"),
-        "keywords": keywords,
-        "not_restored": {row["term"] for row in facts(version, "reweight").get("not_restored", [])},
+        "bias": bias_report.context(version),
         "dedup": _dedup(version),
         "groups": [_group(group, shown) for group in groups],
-        "weighted": weights is not None,
-        "weights": _weights(facts(version, "reweight")),
         "gates": findings.gates(version),
         "encoder": _encoder(facts(version, "embed")),
         "lineage": _lineage(version),
@@ -115,8 +121,7 @@ def context(version: Version, feature: Sequence[str], *, pictures: bool) -> dict
         "settings": list(_flat(version.config)),
         "plots": {
             "funnel": _funnel_plot(funnel),
-            "forest": _forest(keywords, weighted=weights is not None),
-            "weights": plots.histogram(*weights, None, "weight of a kept sample") if weights else None,
+            "weights": _weight_plot(weights, facts(version, "reweight").get("cap")) if weights else None,
         },
     }
 
@@ -144,7 +149,8 @@ def _scores(version: Version, category: findings.Category) -> Markup | None:
     counts, edges = findings.score_histogram(version, category.name, 50)
     if not sum(counts):
         return None
-    return plots.histogram(counts, edges, category.threshold, f"score for {category.name}", log=True)
+    limit = plots.Limit("threshold", category.threshold, FILTERED)
+    return plots.histogram(counts, edges, limit, f"score for {category.name}", log=True)
 
 
 def _curve(version: Version, category: findings.Category, funnel: Funnel) -> Markup | None:
@@ -164,18 +170,11 @@ def _strip(version: Version, rows: Sequence[int], shown: Mapping[int, str | None
     ]
 
 
-def _forest(rows: Sequence[Mapping[str, Any]], *, weighted: bool) -> Markup | None:
-    columns = [("filter", "change_filter"), ("plain", "change")] + [("weighted", "change_weighted")] * weighted
-    marks = [
-        (row["label"], [_mark(kind, row, name) for kind, name in columns])
-        for row in rows
-        if any(row.get(name) is not None for _, name in columns)
-    ]
-    return plots.forest(marks, "change of the term's share among captions") if marks else None
-
-
-def _mark(kind: str, row: Mapping[str, Any], name: str) -> plots.Mark:
-    return plots.Mark(kind, row.get(name), row.get(f"{name}_lower"), row.get(f"{name}_upper"))
+def _weight_plot(weights: tuple[list[int], list[float]], cap: float | None) -> Markup:
+    """The cap is drawn where a weight reaches it."""
+    reached = cap is not None and weights[1][-1] >= cap * (1 - 1e-9)
+    limit = plots.Limit("cap", cap) if cap is not None and reached else None
+    return plots.histogram(*weights, limit, "weight of a kept sample", log=True)
 
 
 def _group(group: findings.Group, shown: Mapping[int, str | None]) -> dict[str, Any]:
@@ -191,30 +190,6 @@ def _group(group: findings.Group, shown: Mapping[int, str | None]) -> dict[str, 
 def _dedup(version: Version) -> dict[str, Any]:
     told = facts(version, "dedup")
     return {**told, "threshold": version.config["dedup"]["threshold"]} if told else {}
-
-
-def _weights(told: Mapping[str, Any]) -> dict[str, Any]:
-    """The account of the weights, in the page's words."""
-    judged = told.get("held_out") or {}
-    tone = "plain"
-    if judged.get("upper") is not None:
-        tone = "good" if judged["upper"] < 0 else "" if judged["lower"] > 0 else "plain"
-    cost = told.get("cap_cost")
-    at_cap = "no weight reaches the cap" if not cost else f"{cost['samples']:,} samples at the cap"
-    rows = [
-        ("method", told.get("method", "–"), ""),
-        ("effective sample size", share(told.get("ess_share")), f"{count(told.get('effective_sample_size'))} samples"),
-        ("largest weight", figures(told.get("max_weight")), f"cap {figures(told.get('cap'))}; {at_cap}"),
-        ("Pareto k", figures(told.get("pareto_k")), "below 0.5 the weights' tail is harmless, above 0.7 it is not"),
-    ]
-    return {
-        "figures": rows,
-        "verdict": judged.get("verdict"),
-        "tone": tone,
-        "restored": [row["term"] for row in told.get("restored", [])],
-        "not_restored": [(row["term"], row["reason"]) for row in told.get("not_restored", [])],
-        "notes": told.get("notes", []),
-    }
 
 
 def _encoder(told: Mapping[str, Any]) -> str:

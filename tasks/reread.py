@@ -11,19 +11,22 @@ from typing import Any
 from tasks.errors import PoolError
 from tasks.files import read_table
 from tasks.pools import Raw, Shard, read_shard
+from tasks.tombstones import FORGOTTEN
 
 Pair = tuple[Raw | None, dict[str, Any] | None]  # of a shard that is unchanged both are there
 
 
 def pairs(shard: Shard, samples: Path, max_bytes: int) -> Iterator[Pair]:
-    """The shard's samples in order, each with status and sha256 as the part's samples file has them; not checked."""
+    """The shard's samples in order, each with what the part's samples file says of it; not checked."""
     raws = (raw for raw in read_shard(shard, max_bytes) if isinstance(raw, Raw))
-    return zip_longest(raws, read_table(samples, ["status", "sha256"]).to_pylist())
+    return zip_longest(raws, read_table(samples, ["status", "reason", "sha256"]).to_pylist())
 
 
 def checked(shard: Shard, pair: Pair) -> tuple[Raw, dict[str, Any]]:
     """The sample and its row, where it is what ingest read. PoolError where the shard has changed."""
     raw, row = pair
+    if raw is not None and row is not None and row["reason"] == FORGOTTEN:
+        return raw, row  # its digest was forgotten too
     sha256 = None if raw is None or raw.image is None else hashlib.sha256(raw.image).hexdigest()
     if raw is None or row is None or row["sha256"] != sha256:
         place = "its end" if raw is None else f"sample {raw.key}"

@@ -99,7 +99,9 @@ def _words(version: Version) -> list[Any]:
     if not rows:
         return []
     weighted = findings.is_weighted(version)
-    lost = {row["term"] for row in facts(version, "reweight").get("not_restored", [])}
+    told = facts(version, "reweight")
+    lost = {row["term"] for row in told.get("not_restored", [])}
+    declared = {row["group"]: row["wanted"] for row in told.get("targets", []) if row["target"] == "margin"}
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("word")
     for head in ("in the pool", "by the filter", "kept *", *(["kept, weighted *"] if weighted else [])):
@@ -109,6 +111,8 @@ def _words(version: Version) -> list[Any]:
     for row in rows:
         cells = [_coloured(row, name) for name in names]
         missing = Text("not restored" if row["term"] in lost else "", style="red")
+        if row["term"] in declared:
+            missing = Text(f"{share(declared[row['term']])} declared")
         table.add_row(short(row["label"], 26), count(row["n_pool"]), *cells, missing)
     note = Text("* against the pool with each group of near-duplicates counted once", style="dim")
     return [*_heading("How often captions say"), table, note]

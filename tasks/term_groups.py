@@ -3,7 +3,7 @@
     [groups.woman]                          terms: the caption has one of these words or phrases
     [groups."dark-skinned woman"]           all: it is in all of these groups; without: in none of those
     [groups."origin/asian/japanese"]        a path: whoever is in it is in "origin/asian" and in "origin", too
-    [attributes.sexualised]                 terms, or a category's score above a threshold
+    [attributes.sexualised]                 terms, or a category's score above a threshold, with labels that correct it
 
 Words are the field's proxy for people and say nothing of who is in an image (docs/groups.md).
 """
@@ -17,11 +17,13 @@ import tomllib
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any, Final
 
 from tasks import tokens
+from tasks.drawn_labels import DrawnLabels, read_drawn
 from tasks.errors import ConfigError
 
 _NAME: Final = re.compile(r"\w(?:[\w '&+.-]*\w)?(?:/\w(?:[\w '&+.-]*\w)?)*")
@@ -46,6 +48,7 @@ class Attribute:
     terms: tuple[str, ...] = ()
     classifier: str | None = None  # a category; the version has its score
     above: float | None = None  # the score that is exceeded, in [0, 1)
+    drawn: DrawnLabels | None = None  # labels that correct the classifier, which tasks/label_draw.py drew
 
 
 @dataclass(frozen=True)
@@ -91,14 +94,17 @@ def read_groups(path: Path) -> TermGroups:
         raise ConfigError(f"{path}: a file of term groups was expected: {problem.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
         raise ConfigError(f"{path} is not TOML: {problem}") from None
-    return parse_groups(values, str(path))
+    return parse_groups(values, str(path), path.parent)
 
 
-def parse_groups(values: Mapping[str, Any], where: str) -> TermGroups:
-    """The groups and attributes of plain values; `where` begins each message. Raises ConfigError."""
+def parse_groups(values: Mapping[str, Any], where: str, folder: Path = Path()) -> TermGroups:
+    """The groups and attributes of plain values; `where` begins each message. Raises ConfigError.
+
+    folder: what the paths of labels are relative to.
+    """
     _known_keys(values, ("groups", "attributes"), where)
     groups = _each(values, "groups", where, _group)
-    attributes = _each(values, "attributes", where, _attribute)
+    attributes = _each(values, "attributes", where, partial(_attribute, folder=folder))
     parents = {name[: at.start()] for name in groups for at in re.finditer("/", name)}
     groups |= {name: Group(name) for name in parents - groups.keys()}
     _distinct(groups, f"{where}: groups")
@@ -162,9 +168,10 @@ def _group(name: str, table: Any, where: str) -> Group:
     return group
 
 
-def _attribute(name: str, table: Any, where: str) -> Attribute:
-    _known_keys(table, ("terms", "classifier", "above"), where)
-    if ("terms" in table) == ("classifier" in table) or ("above" in table) != ("classifier" in table):
+def _attribute(name: str, table: Any, where: str, folder: Path) -> Attribute:
+    _known_keys(table, ("terms", "classifier", "above", "labels"), where)
+    keys = table.keys() - {"labels"} if "classifier" in table else table.keys()
+    if keys not in ({"terms"}, {"classifier", "above"}):
         found = ", ".join(table) or "nothing"
         raise ConfigError(f"{where}: either `terms`, or `classifier` and `above`, was expected; {found} was found")
     if "terms" in table:
@@ -174,7 +181,14 @@ def _attribute(name: str, table: Any, where: str) -> Attribute:
         raise ConfigError(f"{where}: classifier: a category's name was expected, {classifier!r} was found")
     if isinstance(above, bool) or not isinstance(above, int | float) or not 0 <= above < 1:
         raise ConfigError(f"{where}: above: a score of at least 0 and below 1 was expected, {above!r} was found")
-    return Attribute(name, (), classifier, float(above))
+    return Attribute(name, (), classifier, float(above), _drawn(table, where, folder))
+
+
+def _drawn(table: Mapping[str, Any], where: str, folder: Path) -> DrawnLabels | None:
+    labels = table.get("labels")
+    if labels is not None and not (isinstance(labels, str) and labels):
+        raise ConfigError(f"{where}: labels: the path of a CSV file was expected, {labels!r} was found")
+    return read_drawn(folder / labels) if labels is not None else None
 
 
 def _strings(table: Mapping[str, Any], key: str, where: str) -> list[str]:
@@ -207,12 +221,14 @@ def _references(table: Mapping[str, Any], key: str, where: str) -> tuple[str, ..
 
 def _check_references(found: TermGroups, where: str) -> None:
     known = {group.name for group in found.groups}
-    for group in found.groups:
-        for name in (*group.all, *group.without):
+    named = [(f"groups.{group.name!r}", group.name, (*group.all, *group.without)) for group in found.groups]
+    named += [(f"attributes.{one.name!r}: labels", "", one.drawn.among) for one in found.attributes if one.drawn]
+    for here, self, names in named:
+        for name in names:
             if name not in known:
                 raise ConfigError(
-                    f"{where}: groups.{group.name!r}: there is no group {name!r}; known are: "
-                    f"{', '.join(sorted(known - {group.name})) or 'none'}"
+                    f"{where}: {here}: there is no group {name!r}; known are: "
+                    f"{', '.join(sorted(known - {self})) or 'none'}"
                 )
 
 

@@ -1,118 +1,93 @@
-"""Captions become words, once: what the audit and the weights count is this table, whatever is filtered later.
+"""Each part's captions cut into words once; and all parts' words under one vocabulary, caption by caption.
 
-A word is a run of letters and digits with inner apostrophes, in NFC and lower case (METHODS, section 2). Scripts that
-write no spaces have no such runs, so there every character is a token and a word is a phrase of characters: "女性" is
-then found wherever the two stand side by side, without a dictionary that would have to know it.
+What the audit and the weights count is the second, whatever is filtered later: it is read in blocks of captions, so
+that a pool of any size is counted in the same memory.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import regex
+from numpy.typing import NDArray
 
-from tasks.files import read_table, write_table
-from tasks.lake import Lake, MapParts, Version
+from tasks.cutting import TOKENS, has_phrase, token_lists, tokenise
+from tasks.files import read_table, write_array, write_table
+from tasks.lake import Lake, MapParts, Part, Version
 
-REVISION = 1
+__all__ = ["TOKENS", "TermLists", "Tokens", "Words", "has_phrase", "key", "read_tokens", "read_words", "tokenise"]
 
-TOKENS = pa.schema([("row", pa.int32()), ("term", pa.dictionary(pa.int32(), pa.string()))])
+REVISION = 2
+BLOCK = 250_000  # captions that are merged, and counted, at a time
+THREADS = 2  # that read parts' files: more wait for each other
 
-# Script extensions, so that the long-vowel mark "ー" counts as kana. A combining mark belongs to the letter before it:
-# some letters have no composed form, and without their vowel signs the words of Indic scripts would fall apart.
-_SPACELESS = "[" + "".join(rf"\p{{scx={s}}}" for s in ("Han", "Hira", "Kana", "Thai", "Laoo", "Khmr", "Mymr")) + "]"
-_RUN = rf"(?:[\p{{L}}--{_SPACELESS}][\p{{Mn}}\p{{Mc}}]*|[\p{{N}}--{_SPACELESS}])+"
-_WORD = regex.compile(rf"(?V1)[[\p{{L}}\p{{N}}]&&{_SPACELESS}][\p{{Mn}}\p{{Mc}}]*|{_RUN}(?:'{_RUN})*")
-
-
-# Latin, Greek, Cyrillic and Hangul letters, and the usual punctuation: no marks, no spaceless script. There
-# the short pattern finds the same words, measured six times faster.
-_UNUSUAL = re.compile(r"[^\x00-\u02bb\u02bd-\u02ff\u0370-\u0482\u048a-\u052f\u2010-\u2027\uac00-\ud7a3]")
-_SHORT = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+Ints = NDArray[np.int64]
 
 
-def tokenise(caption: str) -> list[str]:
-    """A caption's tokens in order, repeats included; typographic apostrophes count as the plain one."""
-    text = unicodedata.normalize("NFC", caption).lower().replace("’", "'").replace("ʼ", "'")
-    return _WORD.findall(text) if _UNUSUAL.search(text) else _SHORT.findall(text)
+class TermLists(NamedTuple):
+    """Which terms each caption has: of caption i, terms[ends[i] : ends[i + 1]]."""
+
+    ends: Ints  # (n + 1,)
+    terms: NDArray[np.int32]  # (k,); a term that stood in the caption before is ~term
+
+    def blocks(self, rows: int = BLOCK) -> Iterator[slice]:
+        """The captions in runs of this many."""
+        count = len(self.ends) - 1
+        return (slice(start, min(start + rows, count)) for start in range(0, count, rows))
+
+    def read(self, rows: slice) -> TermLists:
+        """These captions' lists, in memory."""
+        ends = self.ends[rows.start : rows.stop + 1]
+        if isinstance(self.terms, np.memmap) and self.terms.filename:  # what was mapped counts as memory in use
+            place = self.terms.offset + self.terms.itemsize * int(ends[0])
+            terms = np.fromfile(self.terms.filename, np.int32, int(ends[-1] - ends[0]), offset=place)
+        else:
+            terms = self.terms[ends[0] : ends[-1]]
+        return TermLists(ends - ends[0], terms)
+
+    def gather(self, rows: Ints) -> TermLists:
+        """These captions' lists, in memory."""
+        starts = self.ends[rows]
+        lengths = self.ends[rows + 1] - starts
+        ends = np.append(0, lengths.cumsum())
+        return TermLists(ends, self.terms[np.repeat(starts - ends[:-1], lengths) + np.arange(ends[-1])])
+
+    @property
+    def lengths(self) -> Ints:
+        return np.diff(self.ends)
 
 
-def has_phrase(caption: str, phrase: str) -> bool:
-    """Whether the caption's tokens hold the phrase, which is tokens joined by spaces, one beside the other."""
-    return f" {phrase} " in f" {' '.join(tokenise(caption))} "
+class Words(NamedTuple):
+    """All parts' words in the captions' order."""
+
+    vocabulary: pa.StringArray  # (v,)
+    captions: Ints  # (v,) of all samples, those with the word
+    lists: TermLists  # (n,) mapped from the file; the words of a caption in order
 
 
-def token_table(captions: pa.Array | pa.ChunkedArray) -> pa.Table:
-    """(n,) captions → TOKENS: one row a caption and distinct term of it, by row, then by place in the dictionary.
+@dataclass(frozen=True)
+class Tokens:
+    """The pool's tokens: row i says that sample `samples[i]` has the word `vocabulary[terms[i]]`."""
 
-    Plain ASCII captions are cut as one byte array, measured five times faster than one by one; the rest are not.
-    """
-    captions = pc.fill_null(pc.cast(captions, pa.large_string()), "")
-    if isinstance(captions, pa.ChunkedArray):
-        captions = captions.combine_chunks()
-    plain = pc.string_is_ascii(captions)
-    others = np.flatnonzero(~plain.to_numpy(zero_copy_only=False))
-    plain_rows, plain_words = _ascii_words(pc.if_else(plain, captions, ""))
-    other_rows, other_words = _unicode_words(others, captions.take(pa.array(others)).to_pylist())
-    words = pa.concat_arrays([plain_words, other_words]).dictionary_encode()
-    size = max(len(words.dictionary), 1)
-    rows = np.concatenate([plain_rows, other_rows])
-    pairs = np.sort(rows * size + words.indices.to_numpy())
-    pairs = pairs[np.diff(pairs, prepend=-1) > 0]  # np.unique hashes, measured four times slower here
-    terms = pa.DictionaryArray.from_arrays(
-        pa.array((pairs % size).astype(np.int32)), words.dictionary.cast(pa.string())
-    )
-    return pa.table([pa.array((pairs // size).astype(np.int32)), terms], schema=TOKENS)
-
-
-def _byte_classes() -> tuple[np.ndarray, np.ndarray]:
-    """(256,) lower-cased byte, and (256,) whether it is a letter or digit."""
-    lower = np.frombuffer(bytes(range(256)).lower(), np.uint8)
-    return lower, np.array([chr(b).isalnum() and b < 128 for b in range(256)])
-
-
-_LOWER, _ALNUM = _byte_classes()
-
-
-def _ascii_words(captions: pa.LargeStringArray) -> tuple[np.ndarray, pa.LargeStringArray]:
-    """(n,) ASCII captions → (k,) int64 rows and (k,) words, in order."""
-    end = pa.scalar("\n", pa.large_string())  # so that no word spans two captions
-    lines = pc.binary_join_element_wise(captions, pa.scalar("", pa.large_string()), end)
-    _, offsets_buffer, data = lines.buffers()
-    offsets = np.frombuffer(offsets_buffer, np.int64)[lines.offset : lines.offset + len(lines) + 1]
-    if len(lines) == 0 or data is None:
-        return np.empty(0, np.int64), pa.array([], pa.large_string())
-    text = np.frombuffer(data, np.uint8)[offsets[0] : offsets[-1]]
-    inside = _ALNUM[text]
-    apostrophes = np.flatnonzero(text == ord("'"))
-    inner = apostrophes[(apostrophes > 0) & (apostrophes < len(text) - 1)]
-    inside[inner[inside[inner - 1] & inside[inner + 1]]] = True
-    edges = np.flatnonzero(np.diff(inside, prepend=False, append=False))
-    starts, ends = edges[::2], edges[1::2]
-    letters = pa.py_buffer(_LOWER[text[inside]])
-    bounds = np.concatenate([[0], np.cumsum(ends - starts)]).astype(np.int64)
-    words = pa.LargeStringArray.from_buffers(len(starts), pa.py_buffer(bounds), letters)
-    firsts = np.searchsorted(starts, offsets - offsets[0])  # of each caption, its first word
-    return np.repeat(np.arange(len(lines)), np.diff(firsts)), words
-
-
-def _unicode_words(rows: np.ndarray, captions: Sequence[str]) -> tuple[np.ndarray, pa.LargeStringArray]:
-    """(n,) rows and their captions → (k,) int64 rows and (k,) words."""
-    words = [tokenise(caption) for caption in captions]
-    flat = [word for caption in words for word in caption]
-    return np.repeat(rows, [len(caption) for caption in words]), pa.array(flat, pa.large_string())
+    samples: np.ndarray  # (k,) int32, index into the version's tables
+    terms: np.ndarray  # (k,) int32
+    vocabulary: pa.StringArray  # (v,)
 
 
 def key(version: Version) -> str:
     return Lake.key("tokens", REVISION, version.columns["samples"])
+
+
+def words_key(version: Version) -> str:
+    return Lake.key("words", key(version), [part.part for part in version.parts])
 
 
 def write_tokens(version: Version, map_parts: MapParts) -> str:
@@ -126,34 +101,132 @@ def write_tokens(version: Version, map_parts: MapParts) -> str:
 
 def _write_part(paths: tuple[Path, Path]) -> None:
     samples, tokens = paths
-    write_table(tokens, token_table(read_table(samples, ["caption"])["caption"]))
+    write_table(tokens, token_lists(read_table(samples, ["caption"])["caption"]))
 
 
-@dataclass(frozen=True)
-class Tokens:
-    """The pool's tokens: row i says that sample `samples[i]` has the word `vocabulary[terms[i]]`."""
-
-    samples: np.ndarray  # (k,) int32, index into the version's tables
-    terms: np.ndarray  # (k,) int32
-    vocabulary: pa.StringArray  # (v,)
+def read_words(version: Version) -> Words:
+    """All parts' words, from artifacts/words-<key>, which is made of the parts' tokens where it is missing."""
+    lake, name = version.lake, words_key(version)
+    if not lake.has_artifact("words", name):
+        with lake.new_artifact("words", name) as folder:
+            _write_words(version, folder)
+    folder = lake.artifact_path("words", name)
+    table = read_table(folder / "words.parquet").combine_chunks()
+    vocabulary = table["word"].chunk(0) if len(table) else pa.array([], pa.string())
+    return Words(vocabulary, table["captions"].to_numpy(), read_lists(folder))
 
 
 def read_tokens(version: Version) -> Tokens:
-    """All parts' tokens under one vocabulary."""
-    folder = version.lake.artifact_path("tokens", key(version))
-    start, samples, terms = 0, [], [TOKENS.empty_table()["term"]]
-    for part in version.parts:
-        table = pq.read_table(folder / f"{part.part}.parquet", partitioning=None)
-        samples.append(table["row"].to_numpy() + np.int32(start))
-        terms.append(table["term"])
-        start += part.rows
-    return _unified(samples, terms)
+    """Every sample with each of its words, once."""
+    words = read_words(version)
+    samples = np.repeat(np.arange(version.rows, dtype=np.int32), words.lists.lengths)
+    first = words.lists.terms >= 0
+    return Tokens(samples[first], words.lists.terms[first], words.vocabulary)
 
 
-def _unified(samples: list[np.ndarray], terms: list[pa.ChunkedArray]) -> Tokens:
-    chunks = [chunk for column in terms for chunk in column.chunks]
-    column = pa.chunked_array(chunks, TOKENS.field("term").type).unify_dictionaries()
-    codes = [chunk.indices.to_numpy() for chunk in column.chunks]
-    empty = np.empty(0, np.int32)
-    vocabulary = column.chunk(0).dictionary if column.num_chunks else pa.array([], pa.string())
-    return Tokens(np.concatenate([empty, *samples]), np.concatenate([empty, *codes]), vocabulary)
+def _write_words(version: Version, folder: Path) -> None:
+    merged, folder_of_parts = Merged(), version.lake.artifact_path("tokens", key(version))
+    ends, row = np.zeros(version.rows + 1, np.int64), 0
+    with growing(folder / "terms.npy") as file, ThreadPoolExecutor(THREADS) as pool:
+        for batch in _batches(version.parts):
+            paths = [folder_of_parts / f"{part.part}.parquet" for part in batch]
+            found = list(pool.map(_read_part, paths))
+            for part, terms in zip(found, merged.add(found), strict=True):
+                ends[row + 1 : row + 1 + len(part.lengths)] = ends[row] + part.lengths.cumsum()
+                row += len(part.lengths)
+                file.write(terms.data)
+    write_array(folder / "ends.npy", ends)
+    write_table(folder / "words.parquet", pa.table({"word": merged.vocabulary, "captions": merged.captions}))
+
+
+def _read_part(path: Path) -> PartTerms:
+    return part_terms(pq.read_table(path, partitioning=None, use_threads=False))
+
+
+def _batches(parts: Iterable[Part]) -> Iterator[list[Part]]:
+    """Parts in order, in runs of about BLOCK samples."""
+    batch: list[Part] = []
+    for part in parts:
+        batch.append(part)
+        if sum(one.rows for one in batch) >= BLOCK:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+class PartTerms(NamedTuple):
+    """A part's tokens by their places in its own dictionary."""
+
+    words: pa.StringArray  # (w,)
+    captions: Ints  # (w,) with each word
+    lengths: NDArray[np.int32]  # (n,) of the captions
+    terms: NDArray[np.int32]  # (k,) as in TermLists
+
+
+def part_terms(table: pa.Table) -> PartTerms:
+    """TOKENS → the same with repeats marked."""
+    column = table["tokens"].combine_chunks()
+    tokens, lengths = column.flatten(), column.value_lengths().to_numpy()
+    terms, size = tokens.indices.to_numpy().copy(), len(tokens.dictionary)
+    captions = np.bincount(terms, minlength=size)
+    pairs = np.repeat(np.arange(len(lengths)) * max(size, 1), lengths) + terms
+    order = np.argsort(pairs, kind="stable")
+    again = order[1:][np.diff(pairs[order]) == 0]
+    captions -= np.bincount(terms[again], minlength=size)
+    terms[again] = ~terms[again]
+    return PartTerms(tokens.dictionary, captions, lengths, terms)
+
+
+class Merged:
+    """The vocabulary so far, in order of appearance, and how many captions have each word."""
+
+    def __init__(self) -> None:
+        self.vocabulary: pa.StringArray = pa.array([], pa.string())
+        self.captions: Ints = np.empty(0, np.int64)
+
+    def add(self, parts: Sequence[PartTerms]) -> Iterator[NDArray[np.int32]]:
+        """Each part's terms under this vocabulary."""
+        words = pa.concat_arrays([pa.array([], pa.string()), *(part.words for part in parts)]).dictionary_encode()
+        number = self._numbers(words.dictionary)[words.indices.to_numpy()]
+        np.add.at(self.captions, number, np.concatenate([np.empty(0, np.int64), *(part.captions for part in parts)]))
+        starts = np.cumsum([0, *(len(part.words) for part in parts)])
+        for start, part in zip(starts, parts, strict=False):
+            again = part.terms >> 31  # −1 where the term stood in the caption before, else 0
+            yield number[start : start + len(part.words)][part.terms ^ again] ^ again
+
+    def _numbers(self, words: pa.StringArray) -> NDArray[np.int32]:
+        """(w,) different words → their places in the vocabulary, behind which new ones are put."""
+        known = pc.index_in(words, self.vocabulary)
+        new = words.filter(known.is_null())
+        number = pc.fill_null(known, -1).to_numpy().copy()
+        number[number < 0] = np.arange(len(self.vocabulary), len(self.vocabulary) + len(new))
+        self.vocabulary = pa.concat_arrays([self.vocabulary, new])
+        self.captions = np.concatenate([self.captions, np.zeros(len(new), np.int64)])
+        return number
+
+
+@contextmanager
+def growing(path: Path) -> Iterator[IO[bytes]]:
+    """A .npy file of int32 that is written bit by bit; its length is set when the block ends."""
+    with path.open("w+b") as file:
+        header = {"descr": "<i4", "fortran_order": False, "shape": (0,)}
+        np.lib.format.write_array_header_1_0(file, header)
+        start = file.tell()
+        yield file
+        count = (file.tell() - start) // 4
+        file.seek(0)
+        np.lib.format.write_array_header_1_0(file, {**header, "shape": (count,)})
+
+
+def read_lists(folder: Path) -> TermLists:
+    """The lists of a folder's ends.npy and terms.npy, the latter mapped."""
+    return TermLists(np.load(folder / "ends.npy"), read_numbers(folder / "terms.npy"))
+
+
+def read_numbers(path: Path) -> NDArray[np.int32]:
+    """What `growing` wrote, mapped: it takes no memory until it is read."""
+    with path.open("rb") as file:
+        np.lib.format.read_magic(file)
+        (count,), *_ = np.lib.format.read_array_header_1_0(file)
+    return np.load(path, mmap_mode="r" if count else None)

@@ -35,11 +35,38 @@ def signed(value: float | None) -> str:
     return text.replace("-", "−") if float(text[:-1]) else "0.0%"
 
 
+def percentage_points(value: float) -> str:
+    """A difference of shares in percentage points: −0.0014 → −0.14"""
+    return f"{100 * value:+.2f}".replace("-", "−")
+
+
 def figures(value: float | None) -> str:
     """At most four significant figures."""
     if value is None:
         return UNKNOWN
     return (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}").replace("-", "−")
+
+
+def odds(logarithm: float | None) -> str:
+    """A log odds ratio as a factor: 0.693 → ×2; −∞ → ×0."""
+    if logarithm is None:
+        return UNKNOWN
+    if math.isinf(logarithm):
+        return "×∞" if logarithm > 0 else "×0"
+    factor = math.exp(logarithm)
+    return "×" + (f"{factor:,.0f}" if factor >= 100 else f"{factor:.2g}" if factor < 1 else f"{factor:.3g}")
+
+
+def listing(items: Sequence[str]) -> str:
+    """a, b and c"""
+    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
+
+
+def of(some: int, every: int) -> str:
+    """3 of the 7, none of the 7, all 7: how many of several, before what they are."""
+    if some == every:
+        return f"all {every:,}"
+    return f"{some:,} of the {every:,}" if some else f"none of the {every:,}"
 
 
 def short(text: str | None, length: int) -> str:

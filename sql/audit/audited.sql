@@ -10,7 +10,8 @@ select
     coalesce(counted.n_kept, 0) as n_kept,
     coalesce(counted.mass, 0) as mass,
     coalesce(counted.squares, 0) as squares,
-    coalesce(counted.kept_squares, 0) as kept_squares
+    coalesce(counted.kept_squares, 0) as kept_squares,
+    coalesce(counted.crossed, 0) as crossed
 from vocabulary
 left join counted using (term)
 where vocabulary.keyword or counted.n_pool >= $min_count

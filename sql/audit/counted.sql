@@ -3,6 +3,7 @@
 -- mass and reference are in units of 2^-24
 -- squares: captions with the term a near-duplicate group, squared and summed (for the design effect)
 -- kept_squares: the same of kept captions; equals n_kept where no group keeps two of them
+-- crossed: captions with the term times the size of their near-duplicate group, summed
 with held as (
     -- one row per term and near-duplicate group; samples alone in their group count together as group -1
     select
@@ -27,6 +28,7 @@ select
     cast(sum(n_kept) as bigint) as n_kept,
     cast(sum(mass) as bigint) as mass,
     cast(sum(if(unit = -1, n_pool, n_pool * n_pool)) as bigint) as squares,
-    cast(sum(if(unit = -1, n_kept, n_kept * n_kept)) as bigint) as kept_squares
+    cast(sum(if(unit = -1, n_kept, n_kept * n_kept)) as bigint) as kept_squares,
+    cast(sum(n_pool * unit_size) as bigint) as crossed
 from held
 group by term

@@ -1,5 +1,6 @@
 -- one row per keyword, and per other term that enough captions of either side have: captions with it and their mass
--- n_both: on both sides; squares: captions of the reference a near-duplicate group, squared and summed (design effect)
+-- n_both: on both sides; squares: captions of the reference a near-duplicate group, squared and summed; crossed: times all
+-- of the reference's samples of that group, summed (for the design effects of a term and of what lacks it)
 with counted as (
     select
         term,
@@ -7,6 +8,7 @@ with counted as (
         cast(sum(n_subject) as bigint) as n_subject,
         cast(sum(n_both) as bigint) as n_both,
         cast(sum(n_reference * n_reference) as bigint) as squares,
+        cast(sum(n_reference * unit_n) as bigint) as crossed,
         cast(sum(reference) as bigint) as reference,
         cast(sum(subject) as bigint) as subject
     from held
@@ -16,11 +18,13 @@ with counted as (
 select
     vocabulary.term as term_id,
     vocabulary.word as term,
+    vocabulary.n_words,
     vocabulary.keyword,
     coalesce(counted.n_reference, 0) as n_reference,
     coalesce(counted.n_subject, 0) as n_subject,
     coalesce(counted.n_both, 0) as n_both,
     coalesce(counted.squares, 0) as squares,
+    coalesce(counted.crossed, 0) as crossed,
     coalesce(counted.reference, 0) as reference,
     coalesce(counted.subject, 0) as subject
 from vocabulary

@@ -1,73 +1,212 @@
-"""Recall, pairs and seconds of each way to search near-duplicates, on the same synthetic vectors, one after the other.
+"""Seconds, recall and memory of each way to find near-duplicates, on the same vectors, in turn.
 
-    python -m tests.benchmarks.bench_dedup --vectors 100000 --dim 128
+    python -m tests.benchmarks.bench_dedup                                       200,000 × 512, ours and the article's
+    python -m tests.benchmarks.bench_dedup --peers /tmp/peers/bin/python         and FAISS and usearch
+    python -m tests.benchmarks.bench_dedup --growth 100000 300000 1000000        how the default grows
+    python -m tests.benchmarks.bench_dedup --skewed                              nine tenths of the samples in one topic
 
-The vectors sit in a cone around 200 topics of very different sizes; a fifth are planted copies up to 0.36 away from
-another, so that some lie beyond the threshold. Seconds include training, assignment, comparison and verification.
+Every run has a process of its own. Seconds include training, assignment, comparison, verification and who stays; not
+the start of Python and the making of the vectors. CPU seconds say more where others use the machine. Recall is that of all pairs where an exact search is run
+(--truth), else of the pairs of 2,000 random queries answered exactly.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import math
+import os
 import resource
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
+from tasks import assignment, centroids, near_pairs, products, survivors
 from tasks.candidates import Search, find
+from tasks.clustering import parallel
+from tasks.exact_queries import near_to
+from tasks.stored import stored
+from tests.benchmarks.near_duplicates import Shape, write
 
-METHODS = ("exact", "probes", "clusters ×1", "clusters ×5", "annoy")
-
-
-def synthetic(n: int, d: int, seed: int = 0) -> np.ndarray:
-    """(n, d) float16 unit vectors."""
-    rng = np.random.default_rng(seed)
-    own = round(0.8 * n)
-    topics = rng.normal(size=(200, d)).astype(np.float32)
-    rows = _unit(0.8 * topics[rng.zipf(1.3, own) % 200] + rng.standard_normal((own, d), dtype=np.float32))
-    noise = _unit(rng.standard_normal((n - own, d), dtype=np.float32))
-    copies = rows[rng.integers(0, own, n - own)] + noise * rng.uniform(0.02, 0.36, (n - own, 1)).astype(np.float32)
-    cone = _unit(rng.standard_normal((1, d), dtype=np.float32))
-    return _unit(np.concatenate([rows, copies]) + cone)[rng.permutation(n)].astype(np.float16)
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+METHODS = ("probes", "clusters ×5", "clusters ×1", "annoy")
+ARTICLE = 1024  # its clusters
+QUERIES = 2_000
+STAGES = (
+    (centroids, "train", "train"),
+    (assignment, "assign_chunk", "assign"),
+    (near_pairs, "lay_out", "lay out"),
+    (near_pairs, "compare_batch", "compare"),
+    (survivors, "settle", "decide"),
+)
+HERE = [sys.executable, "-m", "tests.benchmarks.bench_dedup"]
 
 
-def measure(vectors: np.ndarray, name: str, threshold: float, runs: int) -> tuple[np.ndarray, list[float]]:
-    """The pairs as one number each, and the seconds of each run."""
-    method, _, clusterings = name.partition(" ×")
-    search = Search(threshold, clusterings=int(clusterings or 1))
+def run_one(name: str, file: Path, threshold: float, out: Path) -> dict[str, Any]:
+    """One method in this process: its seconds, those of each stage, its peak memory, and its pairs in a file."""
+    method, _, times = name.partition(" ×")
+    search = Search(threshold, ARTICLE if method == "clusters" else None, int(times or 1))
+    spent, shapes = watch()
+    vectors = stored([file])
+    before, start, cpu = _peak(), time.perf_counter(), time.process_time()
+    found = find(vectors, method, search)
+    settled = survivors.settle(vectors, found[:3], np.arange(len(vectors.number)), threshold)
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+    np.save(out, found.pairs)
+    kept = int((settled.survivor == np.arange(len(vectors.number))).sum())
+    return {
+        "seconds": seconds, "cpu": cpu, "stages": spent, "peak": _peak(), "before": before, "kept": kept, "pairs": len(found.pairs),
+        "gains": np.bincount(found.step).tolist(), "comparisons": sum(rows * columns for rows, columns in shapes),
+        "bare": bare(shapes, vectors.dim),
+    }  # fmt: skip
+
+
+def watch() -> tuple[dict[str, float], list[tuple[int, int]]]:
+    """From now on: seconds a stage (of one thread where it is shared), and the shape of each product of comparisons."""
+    spent: dict[str, float] = {stage: 0.0 for _, _, stage in STAGES}
+    shapes: list[tuple[int, int]] = []
+
+    def timed(function: Callable[..., Any], stage: str) -> Callable[..., Any]:
+        def call(*args: Any, **named: Any) -> Any:
+            start = time.perf_counter()
+            result = function(*args, **named)
+            spent[stage] += time.perf_counter() - start
+            return result
+
+        return call
+
+    for module, function, stage in STAGES:
+        setattr(module, function, timed(getattr(module, function), stage))
+    near = products.near
+
+    def seen(rows: Any, columns: Any, *rest: Any) -> Any:
+        shapes.append((len(rows.stored), len(columns.stored)))
+        return near(rows, columns, *rest)
+
+    products.near = seen
+    return spent, shapes
+
+
+def bare(shapes: list[tuple[int, int]], dim: int) -> float:
+    """Seconds that products of these shapes take alone, on all threads."""
+    rows = products.fast(torch.randn(max((max(shape) for shape in shapes), default=1), dim))
+    start = time.perf_counter()
+    parallel(lambda shape: (rows[: shape[0]] @ rows[: shape[1]].T).shape, shapes)
+    return time.perf_counter() - start
+
+
+def _peak() -> float:
+    """GB resident at most, so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+
+def child(name: str, file: Path, threshold: float) -> tuple[dict[str, Any], np.ndarray]:
+    """The same in a process of its own, and its pairs."""
+    out = file.with_name("pairs.npy")
+    done = subprocess.run(
+        [*HERE, "--only", name, "--file", str(file), "--threshold", str(threshold)], check=True, capture_output=True
+    )
+    return json.loads(done.stdout), np.load(out)
+
+
+def known_pairs(file: Path, threshold: float, every: bool) -> np.ndarray:
+    """Codes of the pairs that recall is a share of."""
+    vectors = stored([file])
+    n = len(vectors.number)
+    if every:
+        return codes(find(vectors, "exact", Search(threshold)).pairs, n)
+    asked = np.sort(np.random.default_rng(1).choice(n, min(n, QUERIES), replace=False))
+    return np.unique(codes(np.sort(near_to(vectors, asked, threshold, parallel)[0], axis=1), n))
+
+
+def codes(pairs: np.ndarray, n: int) -> np.ndarray:
+    return pairs[:, 0] * n + pairs[:, 1]
+
+
+def compare(args: argparse.Namespace, folder: Path) -> None:
+    """All contenders in turn, as often as asked; medians."""
+    file = args.file or made(args.vectors, args, folder)
+    n = len(np.load(file, mmap_mode="r"))
+    truth = known_pairs(file, args.threshold, args.truth)
+    np.save(folder / "truth.npy", truth)
+    print(f"{n:,} vectors, threshold {args.threshold}, {len(truth):,} known pairs, {torch.get_num_threads()} threads")
+    told: dict[str, list[dict[str, Any]]] = {}
+    for turn in range(args.runs):
+        for name in args.methods:
+            facts, pairs = child(name, file, args.threshold)
+            told.setdefault(name, []).append({**facts, "recall": np.isin(truth, codes(pairs, n)).mean()})
+        for name, target in (("faiss", told[args.methods[0]][turn]["recall"]), ("usearch", 0.98)) if args.peers else ():
+            command = [args.peers, "tests/benchmarks/dedup_peers.py", str(file), str(folder / "truth.npy"), name]
+            done = subprocess.run([*command, str(args.threshold), str(target)], check=True, capture_output=True)
+            told.setdefault(name, []).append(json.loads(done.stdout))
+    first = statistics.median(run["seconds"] for run in told[args.methods[0]])
+    print(f"{'method':<12} {'seconds':>8} {'of ours':>8} {'CPU s':>8} {'recall':>8} {'peak GB':>8} {'pairs':>9}")
+    for name, runs in told.items():
+        last, seconds = runs[-1], statistics.median(run["seconds"] for run in runs)
+        peak, pairs = f"{last.get('peak', math.nan):8.2f}", f"{last.get('pairs', 0):9,}"
+        cpu = statistics.median(run["cpu"] for run in runs)
+        line = f"{name:<12} {seconds:8.2f} {seconds / first:8.2f} {cpu:8.2f} {last['recall']:8.5f} {peak} {pairs}"
+        print(line, last.get("setting", ""), flush=True)
+    for name in args.methods:
+        print_stages(name, told[name][-1])
+
+
+def print_stages(name: str, facts: dict[str, Any]) -> None:
+    stages = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in facts["stages"].items())
+    print(f"{name}: {stages} s (of all threads together); pairs by step {facts['gains']}")
+    print(f"{name}: {facts['comparisons']:,} comparisons, their products alone {facts['bare']:.2f} s of wall time")
+
+
+def growth(args: argparse.Namespace, folder: Path) -> None:
+    """The first method at several sizes, and the exponent that fits."""
     seconds = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        found = find(vectors, method, search)
-        seconds.append(time.perf_counter() - start)
-    return found.pairs[:, 0] * len(vectors) + found.pairs[:, 1], seconds
+    for n in args.growth:
+        file = made(n, args, folder)
+        facts, pairs = child(args.methods[0], file, args.threshold)
+        truth = known_pairs(file, args.threshold, every=False)
+        seconds.append(facts["cpu"])
+        recall = np.isin(truth, codes(pairs, n)).mean()
+        print(
+            f"{n:>9,}: {facts['seconds']:7.2f} s, {facts['cpu']:.2f} s of CPU, peak {facts['peak']:.2f} GB, recall {recall:.5f} of {len(truth):,}"
+        )
+        print_stages(args.methods[0], facts)
+        file.unlink()
+    power, factor = np.polyfit(np.log(args.growth), np.log(seconds), 1)
+    print(f"CPU seconds grow as n^{power:.2f}; ten million: {math.exp(factor + power * math.log(1e7)):,.0f} s of CPU")
+
+
+def made(n: int, args: argparse.Namespace, folder: Path) -> Path:
+    file = folder / f"vectors-{n}.npy"
+    write(file, n, args.dim, Shape(one_topic=0.9) if args.skewed else Shape())
+    return file
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--vectors", type=int, default=100_000)
-    parser.add_argument("--dim", type=int, default=128)
+    parser.add_argument("--vectors", type=int, default=200_000)
+    parser.add_argument("--dim", type=int, default=512)
+    parser.add_argument("--file", type=Path, help="vectors of one's own, (n, d) float16 .npy")
     parser.add_argument("--threshold", type=float, default=0.95, help="cosine")
-    parser.add_argument("--runs", type=int, default=1, help="the median is printed")
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
+    parser.add_argument("--runs", type=int, default=3, help="medians are printed")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS[:2])
+    parser.add_argument("--truth", action="store_true", help="recall of all pairs: minutes")
+    parser.add_argument("--peers", help="a Python that has faiss-cpu and usearch")
+    parser.add_argument("--growth", type=int, nargs="+", help="sizes")
+    parser.add_argument("--skewed", action="store_true")
+    parser.add_argument("--only", choices=METHODS, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    vectors = synthetic(args.vectors, args.dim)
-    print(f"{args.vectors:,} × {args.dim}, threshold {args.threshold}, {torch.get_num_threads()} threads")
-    print(f"{'method':<12} {'recall':>8} {'pairs':>10} {'seconds':>8} {'peak GB so far':>15}")
-    truth, seconds = measure(vectors, "exact", args.threshold, args.runs if "exact" in args.methods else 1)
-    for name in args.methods:
-        codes = truth
-        if name != "exact":
-            codes, seconds = measure(vectors, name, args.threshold, args.runs)
-        recall = np.isin(truth, codes).mean() if len(truth) else 1.0
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-        print(f"{name:<12} {recall:8.5f} {len(codes):10,} {statistics.median(seconds):8.2f} {peak:15.2f}", flush=True)
+    if args.only:
+        print(json.dumps(run_one(args.only, args.file, args.threshold, args.file.with_name("pairs.npy"))))
+        return
+    with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as folder:
+        growth(args, Path(folder)) if args.growth else compare(args, Path(folder))
 
 
 if __name__ == "__main__":

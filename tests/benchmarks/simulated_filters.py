@@ -26,6 +26,7 @@ class Simulated(NamedTuple):
     shown: Terms  # words that methods may use
     hidden: csc_array  # (n, t) words and pairs that nothing was chosen by
     chance: np.ndarray  # (n,) known probability of being kept
+    form: np.ndarray  # (n, f) what its log odds are linear in, traits as far as the embedding shows them
 
     @property
     def oracle(self) -> np.ndarray:
@@ -50,7 +51,21 @@ def simulate(seed: int, shape: str, n: int, draw: int = 0) -> Simulated:
     shown, hidden = order[np.isin(order % 3, (0, 1))], order[order % 3 == 2]
     pool = Pool(kept, np.ones(n, dtype=bool), np.arange(n), np.ones(n))
     terms = Terms(tuple(f"word {i}" for i in shown), csc_array(words[:, shown].astype(np.float64)))
-    return Simulated(pool, embedding.astype(np.float16), terms, _with_pairs(words[:, hidden]), chance)
+    seen = np.hstack([np.ones((n, 1)), embedding])
+    form = _form(shape, seen @ np.linalg.lstsq(seen, traits, rcond=None)[0], words)
+    return Simulated(pool, embedding.astype(np.float16), terms, _with_pairs(words[:, hidden]), chance, form)
+
+
+def _form(shape: str, traits: np.ndarray, words: np.ndarray) -> np.ndarray:
+    """(n, f) the functions of `_chance`, its coefficients apart."""
+    of = {
+        "group": [words[:, 0], words[:, 1]],
+        "group x attribute": [words[:, 0] & words[:, 3], words[:, 1]],
+        "smooth": [traits[:, 0], traits[:, 1], traits[:, 2] ** 2],
+        "chance": [],
+        "near-deterministic": [traits[:, 0], traits[:, 1]],
+    }[shape]
+    return np.array(of, dtype=np.float64).reshape(len(of), len(traits)).T
 
 
 def _chance(shape: str, traits: np.ndarray, words: np.ndarray) -> np.ndarray:

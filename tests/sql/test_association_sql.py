@@ -109,17 +109,81 @@ def test_cells_hold_samples_with_both_and_products_of_units_that_have_both_in_an
     assert other["group_attribute"] / ONE == pytest.approx(1 / 9)
 
 
-def test_residual_is_the_mean_score_by_mass_of_what_has_one(db: Database) -> None:
+def test_residual_is_the_mean_score_by_mass_of_what_has_one_and_how_its_units_deviate(db: Database) -> None:
     score = {"sample": [0, 3, 5, 4], "attribute": [1, 1, 1, 1], "score": pa.array([0.75, 0.5, None, 0.9], pa.float32())}
     db.add("score", pa.table(score))
     (found,) = db.run("association", "residual").to_pylist()
-    assert found["harm"] == pytest.approx((0.75 / 3 + 0.5) / (4 / 3))
-    assert (found["attribute"], found["unscored"]) == (1, 1)
+    mean = (0.75 / 3 + 0.5) / (4 / 3)
+    assert found["harm"] == pytest.approx(mean)
+    assert (found["attribute"], found["unscored"], found["units"]) == (1, 1, 2)
+    moves = [(0.75 - mean) / 3, 0.5 - mean]
+    expected = {
+        "mass": 4 / 3,
+        "squares": 10 / 9,
+        "second": sum(z**2 for z in moves),
+        "fourth": sum(z**4 for z in moves),
+    }
+    assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-5)
+
+
+# Attribute 3 has strata 0 (samples 0, 1, 3) and 1 (sample 5); its file has labels of 0 and 3, and an empty one of 5.
+FRAME = {"attribute": [3, 3, 3, 3], "stratum": [0, 0, 0, 1], "sample": [0, 1, 3, 5]}
+ORDERED = {**FRAME, "place": [2, 3, 1, 1]}
+
+
+def labelled(db: Database, labels: dict[int, int | None], drawn: tuple[int, int] = (9, 9)) -> list[dict[str, Any]]:
+    column = pa.array(list(labels.values()), pa.int8())
+    db.add("ordered", pa.table(ORDERED))
+    db.add("label", pa.table({"attribute": [3] * len(labels), "sample": list(labels), "label": column}))
+    db.add("planned", pa.table({"attribute": [3, 3], "stratum": [0, 1], "drawn": list(drawn)}))
+    found = db.run("association", "drawn")
+    db.add("drawn", found)
+    return found.to_pylist()
+
+
+def test_ordered_is_a_random_order_of_each_stratum_that_depends_on_seed_and_uid_alone(db: Database) -> None:
+    frame = {"attribute": [3] * 500, "stratum": [i % 2 for i in range(500)], "sample": list(range(500))}
+    db.add("frame", pa.table(frame))
+    db.add("sample", pa.table({"sample": list(range(500)), "uid": [f"{i:032x}" for i in range(500)]}))
+    orders = []
+    for seed in (1, 1, 2):
+        db.add("design", pa.table({"attribute": [3], "seed": [seed]}))
+        found = rows(db.run("association", "ordered"), "stratum", "place")
+        orders.append([row["sample"] for row in found])
+        assert [row["place"] for row in found] == [*range(1, 251)] * 2
+    assert orders[0] == orders[1] != orders[2]
+    first = sorted(orders[0][:250])
+    assert first == list(range(0, 500, 2)) and abs(sum(orders[0][:50]) / 50 - 249) < 75
+
+
+def test_drawn_are_the_first_of_the_order_without_a_gap_as_many_as_were_drawn(db: Database) -> None:
+    assert [(row["sample"], row["label"]) for row in labelled(db, {3: 1, 0: 0, 5: None})] == [(3, 1), (0, 0), (5, None)]
+    assert [row["sample"] for row in labelled(db, {3: 1, 1: 1, 5: 0})] == [3, 5]  # the second of the order lacks
+    assert [row["sample"] for row in labelled(db, {3: 1, 0: 0, 1: 1, 5: 0}, (2, 0))] == [3, 0]
+
+
+def test_strata_sum_what_is_there_and_what_is_labelled_of_it(db: Database) -> None:
+    labelled(db, {3: 1, 0: 0, 5: None})
+    one, other = db.run("association", "strata", fewest=2).to_pylist()
+    assert (one["stratum"], one["size"], one["labelled"], one["needed"]) == (0, 3, 2, 2)
+    masses = {"mass": 5 / 3, "largest": 1 / 3, "labelled_mass": 4 / 3, "labelled_squares": 10 / 9}
+    masses |= {"positive_mass": 1, "positive_squares": 1}
+    assert {name: one[name] / ONE for name in masses} == pytest.approx(masses)
+    assert (other["size"], other["labelled"], other["positive_mass"], other["needed"]) == (1, 0, 0, 1)
+    assert other["largest"] == ONE
+
+
+def test_first_are_as_many_of_each_stratum_as_wanted_with_the_labels_that_they_have(db: Database) -> None:
+    labelled(db, {3: 1})
+    db.add("sample", pa.table({"sample": [0, 1, 3, 5], "uid": ["d", "c", "b", "a"]}))
+    db.add("wanted", pa.table({"stratum": [0, 1], "number": [2, 0]}))
+    found = db.run("association", "first").to_pylist()
+    assert [(row["uid"], row["stratum"], row["label"]) for row in found] == [("b", 0, 1), ("d", 0, None)]
 
 
 def test_every_question_states_its_grain_first_and_is_lower_case() -> None:
     files = sorted((SQL / "association").glob("*.sql"))
-    assert len(files) == 8
+    assert len(files) == 12
     for file in files:
         text = file.read_text("utf-8")
         assert text.startswith("-- one row"), file.name

@@ -33,11 +33,11 @@ POOL = [
 
 COUNTED = [
     {"term": 0, "n_pool": 4, "n_units": 2, "reference": 2 * ONE, "n_after_filter": 3, "n_kept": 2,
-     "mass": 5 * ONE // 2, "squares": 10, "kept_squares": 2},
+     "mass": 5 * ONE // 2, "squares": 10, "kept_squares": 2, "crossed": 10},
     {"term": 1, "n_pool": 2, "n_units": 2, "reference": round(4 / 3 * ONE), "n_after_filter": 2, "n_kept": 2,
-     "mass": 5 * ONE // 2, "squares": 2, "kept_squares": 2},
+     "mass": 5 * ONE // 2, "squares": 2, "kept_squares": 2, "crossed": 4},
     {"term": 2, "n_pool": 1, "n_units": 1, "reference": ONE, "n_after_filter": 1, "n_kept": 1,
-     "mass": ONE // 2, "squares": 1, "kept_squares": 1},
+     "mass": ONE // 2, "squares": 1, "kept_squares": 1, "crossed": 1},
 ]  # fmt: skip
 
 
@@ -59,6 +59,12 @@ def test_pool_places_usable_samples_in_their_groups(db: Database) -> None:
 def test_a_uid_in_two_groups_counts_in_the_first(db: Database) -> None:
     db.add("near_duplicate", pa.table({"group": [9, 7, 7, 9], "uid": ["u0", "u0", "u1", "u3"]}))
     assert [row["unit"] for row in rows(db.run("audit", "pool"), "sample")] == [0, 0, 2, 3, 5]
+
+
+def test_placed_is_the_first_group_of_each_sample_that_has_one(db: Database) -> None:
+    db.add("near_duplicate", pa.table({"group": [9, 7, 7, 9], "uid": ["u0", "u0", "u1", "gone"]}))
+    found = rows(db.run("audit", "placed"), "sample")
+    assert found == [{"sample": 0, "group": 7}, {"sample": 1, "group": 7}]
 
 
 def test_counted_counts_terms_by_verdict_group_and_mass(db: Database) -> None:
@@ -93,13 +99,10 @@ def test_audited_lists_frequent_terms_and_every_keyword(db: Database) -> None:
     }
 
 
-def test_phrase_candidates_hold_all_words_of_a_phrase(db: Database) -> None:
-    db.add("phrase_word", pa.table({"phrase": [10, 10, 11, 12, 12], "term": [0, 1, 0, 0, -1]}))
-    found = db.run("audit", "phrase_candidates").to_pydict()
-    assert list(zip(found["term"], found["sample"], strict=True)) == [
-        *[(10, 0), (10, 3)],
-        *[(11, 0), (11, 1), (11, 2), (11, 3), (11, 4)],
-    ]
+def test_frequent_pairs_are_those_that_stand_often_enough_in_order(db: Database) -> None:
+    db.add("pair", pa.table({"pair": [9, 2, 9, 5, 2, 9]}))
+    assert db.run("audit", "frequent_pairs", min_count=2)["pair"].to_pylist() == [2, 9]
+    assert db.run("audit", "frequent_pairs", min_count=4)["pair"].to_pylist() == []
 
 
 def test_influence_follows_its_definition(db: Database) -> None:
@@ -121,7 +124,7 @@ def test_influence_follows_its_definition(db: Database) -> None:
 
 def test_every_question_states_its_grain_first_and_is_lower_case() -> None:
     files = sorted((SQL / "audit").glob("*.sql"))
-    assert len(files) == 6
+    assert len(files) == 7
     for file in files:
         text = file.read_text("utf-8")
         assert text.startswith("-- one row"), file.name

@@ -136,9 +136,14 @@ RECALL = {"estimate": 0.991, "lower": 0.98, "upper": 0.997, "queries": 24, "exac
 WEIGHTS = {
     "method": "balance", "kept": 15, "effective_sample_size": 13.5, "ess_share": 0.9, "pareto_k": 0.2, "penalty": 1.0,
     "max_weight": 1.5, "cap": 10.0, "cap_cost": None, "notes": [],
-    "restored": [{"term": "woman"}],
-    "not_restored": [{"term": "clock", "reason": "no support: 3 captions are left, at least 20 are needed"}],
-    "held_out": {"difference": -0.1, "lower": -0.2, "upper": -0.05, "verdict": "weights bring held-out terms closer"},
+    "restored": [{"term": "woman", "change_before": -0.03, "change_after": 0.0}],
+    "not_restored": [
+        {"term": "clock", "change_after": -0.4, "reason": "no support: 3 captions are left, at least 20 are needed"}
+    ],
+    "held_out": {
+        "terms": 20, "mean_abs_before": 0.2, "mean_abs_after": 0.1, "difference": -0.1, "lower": -0.2, "upper": -0.05,
+        "verdict": "weights bring held-out terms closer",
+    },
 }  # fmt: skip
 
 

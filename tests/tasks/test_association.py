@@ -16,6 +16,7 @@ from tasks.association import audit_groups
 from tasks.errors import ConfigError
 from tasks.files import write_table
 from tasks.lake import Version
+from tasks.residual_harm import Harm, interval
 from tasks.samples import SCORE
 from tasks.term_groups import TermGroups, parse_groups
 from tasks.tokens import write_tokens
@@ -175,6 +176,26 @@ def test_residual_harm_is_the_mean_score_before_and_after(tmp_path: Path) -> Non
     found = {row["stage"]: row["residual_harm"] for row in tables["residual"].to_pylist()}
     assert found == {"pool": 0.5, "after_filter": 0.375, "kept": 0.375, "weighted": 0.3125}
     assert {row["unscored"] for row in summary["residual_harm"]} == {0}
+    assert {row["residual_harm_lower"] for row in summary["residual_harm"]} == {None}
+
+
+def test_residual_harm_has_the_interval_that_its_near_duplicate_groups_carry(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    captions, groups = ["x"] * 900, (np.arange(900) // 3 + 1).tolist()
+    samples = [(c, "kept", float(w), g) for c, w, g in zip(captions, rng.choice([0.5, 1.5], 900), groups, strict=True)]
+    scores = np.repeat(rng.beta(0.5, 2, 300), 3).astype(np.float32)
+    tables, _ = audit_groups(made(tmp_path, samples, scores.tolist()), VERDICTS)
+    rows = {row["stage"]: row for row in tables["residual"].to_pylist()}
+    for stage in STAGES:
+        mass = np.bincount(np.arange(900) // 3, masses(samples, stage))
+        score = scores[::3].astype(np.float64)
+        mean = mass @ score / mass.sum()
+        z = mass * (score - mean)
+        sums = [np.array([x]) for x in (mean, 300.0, mass.sum(), mass @ mass, z @ z, (z**2) @ (z**2))]
+        expected = [bound[0] for bound in interval(Harm(*sums))]
+        found = rows[stage]
+        assert [found["residual_harm_lower"], found["residual_harm_upper"]] == pytest.approx(expected, abs=2e-6)
+        assert found["effective_groups"] == pytest.approx((z @ z) ** 2 / ((z**2) @ (z**2)), rel=1e-4)
 
 
 def test_groups_have_the_figures_of_words_the_odds_of_removal_and_exclusion_amplification(tmp_path: Path) -> None:
@@ -212,18 +233,46 @@ def test_a_filter_that_took_everything_or_nothing_leaves_figures_undefined_and_n
     assert not any(row["significant"] for row in rows.values())
 
 
+def test_groups_of_one_sample_and_of_none_have_exact_figures_and_neither_interval_nor_test(tmp_path: Path) -> None:
+    samples = [("woman sexy", "kept", 1.0, 0), *[("x old", "filtered" if i < 9 else "kept", 1.0, 0) for i in range(90)]]
+    tables, summary = audit_groups(made(tmp_path, samples), GROUPS)
+    rows = {(row["stage"], row["group"], row["attribute"]): row for row in tables["associations"].to_pylist()}
+    for stage, all_there in zip(STAGES, (91, 91 - 9, 91 - 9, 91 - 9), strict=True):
+        one, none = rows[stage, "woman", "sexy"], rows[stage, "man", "old"]
+        assert one["pmi"] == pytest.approx(math.log(all_there), abs=1e-6) and one["group_samples"] == 1
+        assert none["pmi"] is None and none["samples"] == 0
+        for row in (one, none):
+            assert row["pmi_lower"] is row["log_odds_ratio_upper"] is row["p_value"] is None and not row["significant"]
+    group = {row["group"]: row for row in tables["groups"].to_pylist()}
+    assert group["woman"]["n_pool"] == 1 and group["man"]["n_pool"] == 0 and group["man"]["change"] is None
+    assert summary["notes"] == ["no caption of the pool is in: man, pair"] and not summary["significant"]
+
+
+def test_an_empty_pool_has_no_figures_and_says_so_of_every_group(tmp_path: Path) -> None:
+    tables, summary = audit_groups(made(tmp_path, []), GROUPS)
+    assert {row["pmi"] for row in tables["associations"].to_pylist()} == {None}
+    assert summary["notes"] == ["no caption of the pool is in: man, pair, woman"]
+
+
 def test_without_groups_there_is_nothing_to_tell(tmp_path: Path) -> None:
     tables, summary = audit_groups(made(tmp_path, [("a", "kept", 1.0, 0)]), TermGroups())
-    assert [len(table) for table in tables.values()] == [0, 0, 0]
+    assert [len(table) for table in tables.values()] == [0, 0, 0, 0]
     assert summary["associations"] == {"before": [], "after": []}
 
 
-def test_a_classifier_that_filtered_is_named_as_such(tmp_path: Path) -> None:
-    version = made(tmp_path, [("woman", "kept", 1.0, 0)], [0.3]).derive(
-        "filter", config={"category": [{"name": "sexual"}]}
-    )
-    _, summary = audit_groups(version, VERDICTS)
-    assert any(note.startswith("flagged: the verdict of a classifier that filtered") for note in summary["notes"])
+@pytest.mark.parametrize(("reason", "own"), [("gore: score; sexual: labelled", True), ("sexual gore: score", False)])
+def test_rows_of_a_classifier_that_the_filter_decided_by_are_marked(tmp_path: Path, reason: str, own: bool) -> None:
+    version = made(tmp_path, [("woman", "filtered", 1.0, 0), ("man", "kept", 1.0, 0)], [0.7, 0.3])
+    decision = version.table("decision")
+    reasons = pa.array([reason, None], pa.string())
+    version.write_decision(decision.set_column(2, "reason", reasons), "decided")
+    version = version.derive("filter", columns={"decision": "decided"})
+    tables, summary = audit_groups(version, VERDICTS)
+    marked = {row["attribute"]: row["own_filter"] for row in tables["associations"].to_pylist()}
+    assert marked == {"flagged": own, "aged": None}
+    assert {row["own_filter"] for row in tables["residual"].to_pylist()} == {own}
+    assert any(note.startswith("flagged: the filter's own classifier") for note in summary["notes"]) == own
+    assert any(note.startswith("flagged: associations with the classifier's verdict") for note in summary["notes"])
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def test_a_wider_group_makes_a_wider_interval(tmp_path: Path) -> None:
 def test_a_large_change_is_significant_and_listed_and_a_word_in_every_caption_is_not(tmp_path: Path) -> None:
     captions = ["a woman"] * 100 + ["a tree"] * 400
     verdicts = ["filtered"] * 60 + ["kept"] * 40 + ["kept"] * 400
-    rows, summary = audited(captioned(tmp_path, captions, verdicts))
+    rows, summary = audited(captioned(tmp_path, captions, verdicts), phrases=1)
     assert {term for term, row in rows.items() if row["significant"]} == {"woman", "tree"}
     assert (summary["tested"], summary["significant"], summary["vocabulary"]) == (3, 2, 3)
     assert [row["term"] for row in summary["falls"]] == ["woman"]
@@ -90,6 +90,35 @@ def test_a_large_change_is_significant_and_listed_and_a_word_in_every_caption_is
     assert summary["listed_level"] == pytest.approx(1 - 0.05 * 2 / 3, abs=1e-6)
     fall = summary["falls"][0]  # picked from three, hence a wider interval than the word has for itself
     assert fall["change_filter_upper"] > rows["woman"]["change_filter_upper"]
+
+
+def test_phrases_are_audited_like_words_and_the_summary_names_of_a_phrase_and_its_parts_the_longest(
+    tmp_path: Path,
+) -> None:
+    captions = ["a night in los angeles"] * 60 + ["a night by the sea"] * 60 + ["a day by the sea"] * 280
+    verdicts = ["filtered"] * 50 + ["kept"] * 350
+    rows, summary = audited(captioned(tmp_path, captions, verdicts))
+    assert rows["los angeles"]["n_words"] == 2 and rows["in los angeles"]["n_words"] == 3
+    assert rows["los angeles"]["n_pool"] == rows["angeles"]["n_pool"] == 60
+    assert rows["los angeles"]["change_filter"] == rows["los"]["change_filter"] < -0.5
+    assert "night in los angeles" not in rows
+    assert summary["tested"] == len(rows) and summary["vocabulary"] == 9
+    falls = [row["term"] for row in summary["falls"]]
+    assert falls[:3] == ["a night in", "in los angeles", "night in los"] and "a night" in falls
+    assert not {"los", "los angeles", "in", "in los", "night in", "night"} & set(falls)
+    alone, _ = audited(captioned(tmp_path / "alone", captions, verdicts), phrases=1, keywords=("los angeles",))
+    assert {term for term in alone if " " in term} == {"los angeles"}
+    for name, value in alone["los angeles"].items():
+        assert value == rows["los angeles"][name] or name in ("keyword", "significant")
+
+
+def test_the_removal_odds_ratio_is_that_of_the_captions_with_the_term_and_without(tmp_path: Path) -> None:
+    rows, _ = audited(toy(tmp_path))
+    dog = rows["dog"]
+    assert dog["removal_odds_ratio"] == pytest.approx((30 / 10) / (20 / 20), abs=1e-6)
+    assert 1 < dog["removal_odds_ratio_lower"] < 3 < dog["removal_odds_ratio_upper"]
+    assert rows["cat"]["removal_odds_ratio"] == pytest.approx(1 / 3, abs=1e-6)
+    assert rows["a"]["removal_odds_ratio"] is None  # every caption has it: there is nothing to compare it with
 
 
 def test_keywords_are_reported_in_the_order_asked_also_where_no_caption_has_them(tmp_path: Path) -> None:
@@ -133,10 +162,11 @@ def test_run_leaves_the_artifact_and_the_summary_and_the_stage_as_it_was(tmp_pat
     folder = version.artifact("audit")
     words = pq.read_table(folder / "words.parquet")
     with (folder / "words.csv").open(newline="") as file:
-        assert [row["term"] for row in csv.DictReader(file)] == words["term"].to_pylist() == ["a", "cat", "dog"]
+        assert [row["term"] for row in csv.DictReader(file)] == words["term"].to_pylist()
+    assert words["term"].to_pylist() == ["a", "a cat", "a dog", "cat", "dog"]
     assert version.stage == "filter"
     assert version.summary["audit"]["keywords"][0]["change_filter"] == -0.333333
-    settings = {"keywords": ("dog",), "groups": "", "min_count": 20, "fdr": 0.05, "tau": 0.01}
+    settings = {"keywords": ("dog",), "groups": "", "min_count": 20, "fdr": 0.05, "tau": 0.01, "phrases": 3}
     assert version.config["audit"] == settings
     assert version.missing() == []
 
@@ -160,6 +190,7 @@ def test_an_audit_that_exists_is_not_done_again(tmp_path: Path) -> None:
         ({"min_count": 0}, "min_count of at least 1"),
         ({"fdr": 1.0}, "fdr between 0 and 1"),
         ({"tau": -0.1}, "tau of at least 0"),
+        ({"phrases": 0}, "phrases: at least 1"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_refused(settings: dict[str, Any], message: str) -> None:
@@ -176,7 +207,7 @@ def test_term_groups_are_audited_beside_the_words_and_recorded_by_their_digest(t
     assert {row["group"]: row["n_pool"] for row in told["groups"]} == {"pet": 80, "pet/dog": 40}
     assert done.config["audit"]["groups"] == told["digest"] and str(tmp_path) not in str(done.config)
     assert {path.name for path in done.artifact("audit").glob("*.csv")} == {
-        "words.csv", "groups.csv", "associations.csv", "residual.csv",
+        "words.csv", "groups.csv", "associations.csv", "corrected.csv", "residual.csv",
     }  # fmt: skip
     listed.write_text('[groups.pet]\nterms = ["dog"]\n', "utf-8")
     assert audit.run(version, Config(groups=str(listed)), map_here).artifacts["audit"] != done.artifacts["audit"]

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from tasks import card
 from tasks.lake import Version, open_lake
-from tests.tasks.decided_pool import curated, ingested, samples, write_tars
+from tests.tasks.audited_pool import audited
+from tests.tasks.decided_pool import WEIGHTS, curated, ingested, samples, write_tars
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +35,23 @@ def test_the_card_of_an_unfinished_or_empty_version_says_what_is_missing(tmp_pat
         assert "No category was filtered." in text
         assert "Near-duplicates were not searched." in text
         assert "Each kept sample counts the same." in text
+
+
+def test_the_card_says_in_plain_words_whom_the_filter_removed_more_often(tmp_path: Path) -> None:
+    text = card.render(audited(tmp_path))
+    assert "- **What was removed more often.** The filter removed 65 of the 400 usable samples" in text
+    assert "- **Groups.** By the filter, 3 of the 4 groups tested became rarer or more frequent" in text
+    assert "- **Who is described as what.** In the pool, 4 pairs of a group and an attribute" in text
+    assert "| `associations.csv` |" in text and "| `groups.csv` |" in text
+
+
+def test_the_card_says_what_was_declared_and_what_is_out_of_reach(tmp_path: Path) -> None:
+    row = {"target": "margin", "group": "a|b", "of": None, "n_kept": 9, "effective_samples": 5.0, "wanted": 0.5}
+    told = {"targets": [{**row, "before": 0.1, "after": 0.3, "reason": "out of reach: 30% is the nearest"}]}
+    version = audited(tmp_path)
+    text = card.render(version.derive("reweight", summary={**WEIGHTS, **told}))
+    assert "| “a\\|b” has 50% of all weight | 50% | 10% | 30% | out of reach: 30% is the nearest |" in text
+    assert "The one declared target is not met." in text
 
 
 @given(name=st.text(max_size=30))

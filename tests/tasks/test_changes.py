@@ -11,10 +11,10 @@ from tasks.changes import (
     Shares,
     benjamini_hochberg,
     change,
+    clopper_pearson,
     linearised_interval,
     p_values,
     paired_interval,
-    wilson,
 )
 
 DRAWS = 2000
@@ -32,9 +32,9 @@ def test_a_change_is_undefined_of_nothing_and_complete_where_nothing_is_left() -
     assert np.isnan(change(np.array([0]), 0, np.array([3]), 9)).all()
 
 
-def test_wilson_gives_the_published_interval() -> None:
-    lower, upper = wilson(np.array([81.0]), np.array([263.0]), 0.95)  # Newcombe 1998, method 3
-    np.testing.assert_allclose([lower[0], upper[0]], [0.2553, 0.3662], atol=5e-5)
+def test_the_exact_interval_is_the_published_one() -> None:
+    lower, upper = clopper_pearson(np.array([81.0]), np.array([263.0]), 0.95)  # Newcombe 1998, method 5
+    np.testing.assert_allclose([lower[0], upper[0]], [0.2527, 0.3676], atol=5e-5)
 
 
 @given(st.integers(1, 500), st.data())
@@ -43,7 +43,8 @@ def test_a_paired_interval_holds_the_change_that_was_seen(trials: int, data: st.
     found = shares(through, trials, 0.9, deff=data.draw(st.floats(1, 5)))
     lower, upper = paired_interval(found)
     seen = through / trials / 0.9 - 1
-    assert -1 <= lower[0] <= seen + 1e-12 and seen - 1e-12 <= upper[0] <= 1 / 0.9 - 1 + 1e-12
+    most = 1 / 0.9 - 1 + 0.003  # mean e is itself uncertain
+    assert -1 <= lower[0] <= seen + 1e-12 and seen - 1e-12 <= upper[0] <= most
 
 
 @pytest.mark.parametrize("mean", [0.0, 1.0])
@@ -52,7 +53,7 @@ def test_there_is_no_interval_and_no_test_where_all_or_nothing_came_through(mean
     assert np.isnan([*paired_interval(found), p_values(found, 0.01)]).all()
 
 
-@pytest.mark.parametrize(("keep", "captions"), [(0.95, 30), (0.8, 40), (0.5, 25), (0.97, 300), (0.25, 60)])
+@pytest.mark.parametrize(("keep", "captions"), [(0.95, 30), (0.8, 40), (0.5, 25), (0.97, 300), (0.25, 60), (0.995, 25)])
 def test_paired_intervals_cover_the_change_of_the_source(keep: float, captions: int) -> None:
     """Words in near-duplicate groups of one to five captions that the filter judges alike, in a pool of 20,000."""
     rng = np.random.default_rng(1)
@@ -108,6 +109,18 @@ def test_linearised_intervals_cover_the_weighted_change_of_the_source(groups: in
     assert len(hits) > DRAWS / 4
     print(f"coverage {np.mean(hits):.3f}")
     assert np.mean(hits) >= COVERED
+
+
+def test_a_rare_loss_that_by_chance_is_not_seen_leaves_no_interval_of_the_weighted_change() -> None:
+    """One in a hundred is lost: of 40 groups with the term often none, and then only the spread of weights is seen."""
+    rng, unseen = np.random.default_rng(4), 0
+    for _ in range(50):
+        mass = rng.choice([0.9, 1.1], 2000) * (rng.random(2000) < 0.99)
+        term = np.arange(2000) < 40
+        seen, influence = _sums(np.arange(2000), term, mass)
+        unseen += bool(mass[:40].all() and influence.effective_groups[0] > 30)
+        assert np.isnan(linearised_interval(np.array([seen]), influence)[0][0])
+    assert unseen > 10
 
 
 def test_too_few_groups_give_no_linearised_interval() -> None:

@@ -17,7 +17,7 @@ from tasks.term_groups import parse_groups
 from tasks.tokens import tokenise
 from tests.tasks.captioned import captioned, map_here
 
-ALL = Asked(min_count=1)
+ALL = Asked(min_count=1, phrases=1)
 
 
 def pair(

@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.counting import UNIT, Counts, count_terms
+from tasks.audit_pool import pool_of
+from tasks.counting import UNIT, Counts, count_sets, count_terms
 from tasks.lake import Version
 from tasks.tokens import tokenise, write_tokens
 from tests.tasks.captioned import captioned, map_here
@@ -60,24 +63,31 @@ def oracle(samples: list[tuple[str | None, str, float, int]], term: list[str], w
         "mass": sum(mass for *_, mass in held),
         "squares": sum(len(h) ** 2 for h in holders),
         "kept_squares": sum(sum(verdict == "kept" for _, verdict, _ in h) ** 2 for h in holders),
+        "crossed": sum(len(h) * len(unit) for h, unit in zip(holders, units.values(), strict=True)),
+        "n_words": len(term),
     }
 
 
-def counted(version: Version, min_count: int = 1) -> Counts:
+def counted(version: Version, min_count: int = 1, longest: int = 1) -> Counts:
     write_tokens(version, map_here)
-    return count_terms(version, KEYWORDS, min_count)
+    return count_terms(version, KEYWORDS, min_count, longest)
+
+
+def terms_in(caption: str | None, longest: int) -> set[str]:
+    words = tokenise(caption or "")
+    return {" ".join(words[i : i + n]) for n in range(1, longest + 1) for i in range(len(words) - n + 1)}
 
 
 @settings(max_examples=25, deadline=None)
-@given(SAMPLES, st.booleans())
-def test_every_term_is_counted_as_plain_python_counts_it(samples: list[Any], weighted: bool) -> None:
+@given(SAMPLES, st.booleans(), st.integers(1, 3))
+def test_every_term_is_counted_as_plain_python_counts_it(samples: list[Any], weighted: bool, longest: int) -> None:
     with tempfile.TemporaryDirectory() as root:
-        found = counted(made(Path(root), samples, weighted))
+        found = counted(made(Path(root), samples, weighted), 1, longest)
     usable = [caption for caption, verdict, *_ in samples if verdict != "quarantined"]
-    words = {word for caption in usable for word in tokenise(caption or "")}
+    words = {word for caption in usable for word in terms_in(caption, 1)}
     keywords = {" ".join(tokenise(keyword)) for keyword in KEYWORDS}
     rows = {row["term"]: row for row in found.terms.to_pylist()}
-    assert set(rows) == words | keywords
+    assert set(rows) == {term for caption in usable for term in terms_in(caption, longest)} | keywords
     assert {term for term, row in rows.items() if row["keyword"]} == keywords
     assert found.totals["words"] == len(words)
     assert found.totals["n_pool"] == len(usable)
@@ -107,3 +117,30 @@ def test_rare_words_are_left_out_and_keywords_never_are(tmp_path: Path) -> None:
         **{"a": 3, "b": 3, "a b": 2},
         **{"b é": 0, "nowhere": 0, "漢 字": 0, "a nowhere": 0, "don't": 0},
     }
+
+
+def test_a_phrase_is_frequent_by_captions_and_not_by_how_often_it_stands(tmp_path: Path) -> None:
+    version = captioned(tmp_path, ["x y x y x y", "x y", "y"])
+    write_tokens(version, map_here)
+    found = {row["term"]: row["n_pool"] for row in count_terms(version, (), 2, 3).terms.to_pylist()}
+    assert found == {"x": 2, "y": 3, "x y": 2}
+
+
+@settings(max_examples=15, deadline=None)
+@given(SAMPLES, st.booleans())
+def test_sets_of_samples_are_counted_like_the_terms_that_they_are_of(samples: list[Any], weighted: bool) -> None:
+    with tempfile.TemporaryDirectory() as root:
+        version = made(Path(root), samples, weighted)
+        terms = counted(version)
+        names = terms.terms["term"].to_pylist()
+        rows = [(i, names.index(term)) for i, (caption, *_) in enumerate(samples) for term in names
+                if has_term(caption, term.split(" "))]  # fmt: skip
+        table = pa.table({"sample": pa.array([row for row, _ in rows], pa.int32()),
+                          "group": pa.array([group for _, group in rows], pa.int32())})  # fmt: skip
+        sets = count_sets(names, table, pool_of(version))
+    held = terms.terms.filter(pc.greater(terms.terms["n_pool"], 0)).drop_columns(["term_id", "keyword", "n_words"])
+    known = sets.terms.filter(pc.greater(sets.terms["n_pool"], 0)).drop_columns(["term_id", "keyword"])
+    assert known.equals(held)
+    assert {**sets.totals, "words": 0} == {**terms.totals, "words": 0}
+    if terms.influence is not None and sets.influence is not None:
+        np.testing.assert_allclose(sets.influence.second, terms.influence.second, rtol=1e-12)

@@ -16,6 +16,7 @@ from tasks.dedup import Config
 from tasks.errors import ConfigError, EncoderError
 from tasks.files import write_array, write_table
 from tasks.lake import Part, Version, open_lake
+from tasks.near_pairs import PAIRS_PER_SAMPLE
 from tasks.samples import DECISION, SAMPLES
 from tests.tasks.planted import crowd, planted
 
@@ -159,7 +160,7 @@ def test_pairs_are_stored_in_sample_numbers(tmp_path: Path) -> None:
 def test_what_was_done_is_not_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     draft = version(tmp_path, [planted(200)])
     done = run(draft)
-    monkeypatch.setattr(dedup, "read_pool", lambda version: pytest.fail("read again"))
+    monkeypatch.setattr(dedup, "read_pool", lambda *_: pytest.fail("read again"))
     assert run(draft).summary == done.summary
 
 
@@ -177,7 +178,17 @@ def test_pairs_read_from_the_lake_decide_as_fresh_ones(tmp_path: Path) -> None:
 def test_the_summary_is_json_without_gaps(tmp_path: Path) -> None:
     facts = run(version(tmp_path, [planted(100)])).summary["dedup"]
     assert json.loads(json.dumps(facts, allow_nan=False)) == facts
-    assert {"pairs", "groups", "removed", "removed_exact", "recall", "residual", "largest"} <= facts.keys()
+    assert {
+        "pairs",
+        "groups",
+        "removed",
+        "removed_exact",
+        "recall",
+        "recall_bands",
+        "gains",
+        "residual",
+        "largest",
+    } <= facts.keys()
     assert {"estimate", "lower", "upper", "queries", "exact"} == facts["recall"].keys()
 
 
@@ -201,7 +212,7 @@ def test_a_crowd_of_near_copies_leaves_one_within_bounded_pairs(tmp_path: Path) 
     done = run(version(tmp_path, [crowd(6000, d=16)], verdict=lambda k: "filtered" if k < 3000 else "kept"))
     facts = done.summary["dedup"]
     assert facts["removed"] == 2999
-    assert facts["pairs"] < 2 * 6000 * 128
+    assert facts["pairs"] < 2 * 6000 * PAIRS_PER_SAMPLE
     assert facts["residual"]["rate"] == 0
 
 
@@ -222,6 +233,10 @@ def test_a_zero_vector_is_refused_by_name(tmp_path: Path) -> None:
         ({"clusters": 0}, "clusters"),
         ({"clusterings": 0}, "clusterings"),
         ({"recall_queries": 0}, "recall_queries"),
+        ({"cap": 0}, "cap"),
+        ({"target_recall": 0.0}, "target_recall"),
+        ({"prefer": ("size",)}, "resolution, caption, oldest, uid"),
+        ({"prefer": ("uid", "uid")}, "each once"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any], names: str) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tasks import features, tokens
+from tasks import cutting, features, tokens
 from tasks.samples import DUPLICATE, FILTERED, KEPT, QUARANTINED
 from tests.tasks.small_version import map_inline, uid, verdicts_of, version
 
@@ -102,9 +102,9 @@ CAPTIONS = ["a dark red fox", "red fox, dark", "Red! dark", "", "café at dark r
 
 
 def read(captions: list[str]) -> tokens.Tokens:
-    table = tokens.token_table(pa.array(captions))
-    column = table["term"].combine_chunks()
-    return tokens.Tokens(table["row"].to_numpy(), column.indices.to_numpy(), column.dictionary)
+    part = tokens.part_terms(cutting.token_lists(pa.array(captions)))
+    first = part.terms >= 0
+    return tokens.Tokens(np.repeat(np.arange(len(captions)), part.lengths)[first], part.terms[first], part.words)
 
 
 def test_frequent_words_are_counted_once_a_usable_caption() -> None:

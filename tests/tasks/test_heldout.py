@@ -35,19 +35,26 @@ def test_a_block_is_never_split_and_no_fold_is_empty() -> None:
     assert sorted(np.unique(fold)) == [0, 1, 2, 3, 4]
 
 
-def test_the_smoothest_penalty_within_one_standard_error_of_the_best_is_chosen() -> None:
+def test_the_penalty_with_the_least_change_is_chosen() -> None:
+    losses = np.full((len(heldout.PENALTIES), 40), np.inf)
+    losses[3] = np.random.default_rng(1).uniform(0.01, 0.03, 40)
+    losses[0] = losses[1] = losses[3] + 0.02
+    losses[2] = losses[3] + 0.001
+    assert heldout.choose(losses, np.arange(40)) == 3
+
+
+def test_no_weights_are_chosen_where_they_are_within_one_standard_error_of_the_best() -> None:
     rng = np.random.default_rng(1)
     losses = np.full((len(heldout.PENALTIES), 40), np.inf)
     losses[3] = rng.uniform(0.01, 0.03, 40)
-    losses[2] = losses[3] + rng.normal(0.0002, 0.01, 40)
-    losses[0] = losses[1] = losses[3] + 0.02
-    assert heldout.smoothest(losses, np.arange(40)) == 2
+    losses[0] = losses[3] + rng.normal(0.0002, 0.01, 40)
+    assert heldout.choose(losses, np.arange(40)) == 0
 
 
 def test_a_fit_below_the_floor_is_never_chosen() -> None:
     losses = np.full((len(heldout.PENALTIES), 20), np.inf)
     losses[0] = 0.5
-    assert heldout.smoothest(losses, np.arange(20)) == 0
+    assert heldout.choose(losses, np.arange(20)) == 0
 
 
 def test_the_interval_of_a_mean_over_blocks_of_terms_covers_the_truth() -> None:

@@ -7,21 +7,31 @@ import pytest
 
 from tasks import candidates
 from tasks.candidates import Found, Search, find
-from tasks.pair_recall import Stratum, at_most, draw, estimate, interval, missed, residual
+from tasks.pair_recall import Asked, Estimate, Stratum, at_most, draw, estimate, interval, missed, residual
+from tasks.stored import stored
 from tests.tasks.planted import all_pairs, crowd, planted
+
+
+def told(vectors: np.ndarray, found: Found, queries: int) -> Estimate:
+    return estimate(stored([vectors]), found, Asked(0.95, queries, seed=0))[0]
+
+
+def left(vectors: np.ndarray, queries: int) -> Estimate:
+    return residual(stored([vectors]), np.ones(len(vectors), np.bool_), Asked(0.95, queries, seed=0))
 
 
 def lossy(vectors: np.ndarray, share: float, seed: int = 0) -> tuple[Found, int]:
     """Exact search with that share of its pairs lost; and how many there were."""
     found = find(vectors, "exact", Search(0.95))
     stay = np.random.default_rng(seed).random(len(found.pairs)) >= share
-    return found._replace(pairs=found.pairs[stay], similarity=found.similarity[stay]), len(found.pairs)
+    fewer = found._replace(pairs=found.pairs[stay], similarity=found.similarity[stay], step=found.step[stay])
+    return fewer, len(found.pairs)
 
 
 def test_where_every_row_is_asked_recall_is_exact_and_says_so() -> None:
     vectors = planted(800)
     found, total = lossy(vectors, 0.3)
-    recall = estimate(vectors, found, 0.95, queries=800, seed=0)
+    recall = told(vectors, found, 800)
     assert recall.exact
     assert recall.estimate == recall.lower == recall.upper == pytest.approx(len(found.pairs) / total)
     assert recall.estimate < 0.8
@@ -30,27 +40,27 @@ def test_where_every_row_is_asked_recall_is_exact_and_says_so() -> None:
 def test_misses_are_counted_at_both_ends_of_a_pair() -> None:
     vectors = planted(300)
     truth = all_pairs(vectors, 0.95)
-    nothing = Found(np.empty((0, 2), np.int64), np.empty(0), np.zeros(300, np.bool_))
-    counts = missed(vectors, nothing, np.arange(300), 0.95)
-    assert (counts == np.bincount(truth.ravel(), minlength=300)).all()
+    nothing = Found(np.empty((0, 2), np.int64), np.empty(0), np.zeros(300, np.bool_), np.empty(0, np.int8))
+    misses = missed(stored([vectors]), nothing, np.arange(300), Asked(0.95, 300, 0))
+    assert (np.bincount(misses.query, minlength=300) == np.bincount(truth.ravel(), minlength=300)).all()
 
 
 def test_a_complete_search_misses_nothing() -> None:
     vectors = planted(3000)
-    recall = estimate(vectors, find(vectors, "exact", Search(0.95)), 0.95, queries=500, seed=0)
+    recall = told(vectors, find(vectors, "exact", Search(0.95)), 500)
     assert (recall.estimate, recall.upper, recall.exact, recall.queries) == (1.0, 1.0, False, 500)
     assert 0.9 < recall.lower < 1
 
 
 def test_pairs_that_were_left_out_on_purpose_are_no_misses() -> None:
     vectors = crowd(600)
-    recall = estimate(vectors, find(vectors, "exact", Search(0.95)), 0.95, queries=600, seed=0)
+    recall = told(vectors, find(vectors, "exact", Search(0.95)), 600)
     assert recall.estimate == 1.0
 
 
 @pytest.mark.parametrize("n", [0, 1])
 def test_pools_without_pairs_have_recall_one(n: int) -> None:
-    recall = estimate(crowd(n), find(crowd(n), "probes", Search(0.95)), 0.95, queries=10, seed=0)
+    recall = told(crowd(n), find(crowd(n), "probes", Search(0.95)), 10)
     assert (recall.estimate, recall.lower, recall.exact) == (1.0, 1.0, True)
 
 
@@ -118,28 +128,51 @@ def test_the_bound_of_affected_rows_holds_nineteen_times_in_twenty(affected: tup
 
 
 def test_no_residual_is_seen_among_vectors_that_are_far_apart() -> None:
-    left = residual(np.eye(3000, 3000, dtype=np.float16)[:, :3000], 0.95, queries=300, seed=0)
-    assert left.estimate == 0
-    assert 0.008 < left.upper < 0.011
-    assert not left.exact
+    found = left(np.eye(3000, dtype=np.float16), queries=300)
+    assert found.estimate == 0
+    assert 0.008 < found.upper < 0.011
+    assert not found.exact
 
 
 def test_residual_is_exact_for_few_vectors() -> None:
     vectors = planted(500)
     near = len(np.unique(all_pairs(vectors, 0.95)))
-    left = residual(vectors, 0.95, queries=2000, seed=0)
-    assert left.exact
-    assert left.estimate == left.upper == pytest.approx(near / 500)
+    found = left(vectors, queries=2000)
+    assert found.exact
+    assert found.estimate == found.upper == pytest.approx(near / 500)
 
 
 def test_residual_of_no_survivors_is_zero() -> None:
-    assert residual(crowd(0), 0.95, queries=10, seed=0).estimate == 0.0
+    assert left(crowd(0), queries=10).estimate == 0.0
 
 
 def test_the_estimate_finds_the_pairs_that_a_coarse_clustering_lost() -> None:
     vectors = planted(6000)
     found = candidates.find(vectors, "clusters", Search(0.95, clusters=1500, clusterings=1))
     truth = len(found.pairs) / len(all_pairs(vectors, 0.95))
-    recall = estimate(vectors, found, 0.95, queries=2000, seed=0)
+    recall = told(vectors, found, 2000)
     assert truth < 0.98
     assert recall.lower <= truth <= recall.upper
+
+
+def test_recall_is_told_for_each_band_of_similarity() -> None:
+    vectors = planted(800)
+    found = find(vectors, "exact", Search(0.95))
+    lost = (found.similarity >= 0.97) & (found.similarity < 0.98)
+    fewer = found._replace(pairs=found.pairs[~lost], similarity=found.similarity[~lost], step=found.step[~lost])
+    bands = estimate(stored([vectors]), fewer, Asked(0.95, 800, seed=0))[1]
+    assert [(band.low, band.high) for band in bands] == [
+        (0.95, 0.96),
+        (0.96, 0.97),
+        (0.97, 0.98),
+        (0.98, 0.99),
+        (0.99, 1),
+    ]
+    assert [band.recall.estimate for band in bands] == [1, 1, 0, 1, 1]
+    assert sum(band.found for band in bands) == len(fewer.pairs)
+
+
+def test_a_threshold_of_one_has_one_band() -> None:
+    vectors = np.array([[1, 0], [0.5, 0], [0, 1]], np.float16)
+    bands = estimate(stored([vectors]), find(vectors, "exact", Search(1.0)), Asked(1.0, 10, seed=0))[1]
+    assert [(band.low, band.high, band.found) for band in bands] == [(1.0, 1.0, 1)]

@@ -5,52 +5,84 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tasks.errors import EncoderError
-from tasks.preferred import check_vectors, first_of_kind, gather, preference
+from tasks.preferred import first_of_kind, preference
+from tasks.stored import stored
 from tests.tasks.planted import planted
 
 
-def test_more_pixels_are_preferred_then_a_longer_caption_then_the_lower_uid() -> None:
-    pixels, captions = np.array([100, 400, 400, 400, 400]), np.array([99, 5, 7, 5, 5])
-    assert preference(pixels, captions, ["a", "d", "e", "c", "b"]).tolist() == [2, 4, 3, 1, 0]
+def table(uids: str = "abcde", **columns: object) -> pa.Table:
+    n = len(uids)
+    rest = {
+        "width": [10] * n,
+        "height": [10] * n,
+        "caption": ["a caption"] * n,
+        "sha256": list(uids),
+        "key": list(uids),
+    }
+    return pa.table({"uid": list(uids), **rest, **columns})
+
+
+CROSSED = table("dacbe", width=[10, 40, 40, 40, 40], caption=["a longer one", "short", "shorter", "short", "short"])
+
+
+@pytest.mark.parametrize(
+    ("prefer", "order"),
+    [
+        (("resolution", "caption", "uid"), "cabed"),
+        (("caption", "resolution"), "dcabe"),
+        (("oldest",), "ebcad"),
+        (("uid", "resolution"), "abcde"),
+        ((), "abcde"),
+    ],
+)
+def test_who_is_preferred_is_declared_and_the_uid_breaks_ties(prefer: tuple[str, ...], order: str) -> None:
+    places = preference(CROSSED, np.arange(5)[::-1], prefer)
+    assert "".join(CROSSED["uid"].to_pylist()[place] for place in places) == order
+
+
+def test_what_has_no_caption_or_size_comes_last() -> None:
+    some = table("abc", width=pa.array([None, 10, 10]), caption=["a", None, "b"])
+    assert preference(some, np.arange(3), ("resolution", "caption")).tolist() == [2, 1, 0]
+
+
+def kinds(vectors: np.ndarray, rows: pa.Table) -> list[int]:
+    return first_of_kind(rows, stored([vectors]), lambda function, items: [function(item) for item in items]).tolist()
 
 
 def test_equal_bytes_are_one_kind_and_so_are_equal_vectors() -> None:
     vectors = np.array([[1, 0], [0, 1], [1, 0], [0, 1], [0.6, 0.8]], np.float16)
-    assert first_of_kind(["x", "y", "z", "x", "x"], vectors).tolist() == [0, 1, 0, 0, 0]
+    assert kinds(vectors, table(sha256=list("xyzxx"))) == [0, 1, 0, 0, 0]
 
 
 def test_different_samples_are_their_own_kind() -> None:
-    assert first_of_kind(list("abcde"), planted(5)).tolist() == [0, 1, 2, 3, 4]
+    assert kinds(planted(5), table()) == [0, 1, 2, 3, 4]
 
 
-def test_vectors_are_gathered_from_all_parts_in_the_order_asked_for() -> None:
-    rows = planted(10)
-    sample = np.array([9, 0, 3, 4, 5])
-    assert (gather([rows[:4], rows[4:4], rows[4:]], sample) == rows[sample]).all()
-
-
-def test_parts_of_several_dimensions_are_refused() -> None:
-    with pytest.raises(EncoderError, match=r"\[16, 32\]"):
-        gather([planted(3, d=32), planted(3, d=16)], np.arange(6))
+@settings(max_examples=50, deadline=None)
+@given(data=st.data(), n=st.integers(1, 40))
+def test_kinds_are_those_of_comparing_all_bytes(data: st.DataObject, n: int) -> None:
+    drawn = st.lists(st.integers(0, 3), min_size=3 * n, max_size=3 * n)
+    vectors = np.array(data.draw(drawn), np.float16).reshape(n, 3) + 1
+    uids = [f"{k:02}" for k in range(n)]
+    rows = pa.table({"uid": uids, "key": uids, "sha256": uids})
+    expected = [next(i for i in range(n) if (vectors[i] == vectors[k]).all()) for k in range(n)]
+    assert kinds(vectors, rows) == expected
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan, np.inf, -np.inf])
 def test_a_vector_that_cannot_be_compared_is_named(value: float) -> None:
     vectors = planted(4)
     vectors[2] = value
-    with pytest.raises(EncoderError, match=r"1 usable samples .* uid c \(key 3\)"):
-        check_vectors(vectors, pa.table({"uid": list("abcd"), "key": list("1234")}))
+    with pytest.raises(EncoderError, match=r"1 usable samples .* uid c \(key c\)"):
+        kinds(vectors, table("abcd"))
 
 
 def test_one_value_that_is_not_a_number_is_enough() -> None:
     vectors = planted(4)
     vectors[1, 7] = np.nan
     with pytest.raises(EncoderError, match="uid b"):
-        check_vectors(vectors, pa.table({"uid": list("abcd"), "key": list("1234")}))
-
-
-def test_good_vectors_and_none_at_all_pass() -> None:
-    check_vectors(planted(4), pa.table({"uid": list("abcd"), "key": list("1234")}))
-    check_vectors(planted(4)[:0], pa.table({"uid": [], "key": []}))
+        kinds(vectors, table("abcd"))

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csc_array
 
-from tasks import features, keep_model, probe
+from tasks import coarse, features, keep_model, probe
 from tasks.balance import effective_sample_size
 from tasks.features import Components, Pool, Terms
 from tasks.keep_model import Target
@@ -71,10 +71,22 @@ def test_a_filter_that_is_a_threshold_leaves_no_overlap_and_no_density_ratio() -
     assert facts["removed_below_0.05"] > 0.2
 
 
-def test_a_filter_by_chance_is_weighted_next_to_nothing() -> None:
+def test_weights_of_a_few_levels_are_a_density_ratio_whatever_their_pareto_k() -> None:
+    rng = np.random.default_rng(0)
+    for seed in range(6):
+        _, words, _ = draw(seed, 0.0)
+        pair = words.has[:, [0]].toarray()[:, 0] * words.has[:, [1]].toarray()[:, 0]
+        kept = rng.random(3000) < 0.9 - 0.4 * pair
+        logits = np.log(0.9 / 0.1) + np.where(pair > 0, -2.2, 0.0) + 1e-3 * rng.normal(size=3000)
+        target = keep_model.target_of(pool_of(kept))
+        assert account(calibrate(logits, target), target)["overlap"]
+
+
+def test_a_filter_by_chance_leaves_all_weights_at_one_and_that_is_said() -> None:
     found, _, _ = weighed(2, 0.0)
-    assert np.std(found.weights) < 0.05
-    assert "no weights are best" in found.facts["held_out"]["verdict"] or np.ptp(found.weights) > 0
+    assert np.ptp(found.weights) == 0
+    assert found.facts["propensity"]["features"] == []
+    assert "cannot be told from chance" in found.facts["propensity"]["weights_are"]
 
 
 def test_the_models_are_the_ones_that_scikit_learn_finds() -> None:
@@ -83,11 +95,11 @@ def test_the_models_are_the_ones_that_scikit_learn_finds() -> None:
     embedding, words, chance = draw(3, 1.5, n=600)
     pool = pool_of(np.random.default_rng(3).random(600) < chance)
     target, fold = keep_model.target_of(pool), probe.folds_of(pool, 3, 0)
-    coarse = keep_model.coarse_of([embedding[:400], embedding[400:]], components(embedding), words.has, target)
-    used = np.ones((2, len(coarse.scale) - 1), dtype=bool)
+    source = coarse.linear([embedding[:400], embedding[400:]], components(embedding), words.has)
+    used = np.ones((2, source.width - 1), dtype=bool)
     used[1, 6:16] = False
-    models = keep_model.train(coarse, target, fold, used)
-    x = np.vstack([coarse.block(at)[1] for at in coarse.blocks()])[:, 1:]
+    models = keep_model.train(source, target, fold, used)
+    x = np.vstack([source.block(at)[1] for at in source.blocks()])[:, 1:]
     for column, (variant, held) in enumerate((v, f) for v in range(2) for f in range(3)):
         seen = fold != held
         model = LogisticRegression(C=1 / keep_model.RIDGE, tol=1e-8, max_iter=10_000)
@@ -106,10 +118,10 @@ def test_a_sample_is_weighed_by_a_model_that_did_not_see_its_group() -> None:
     found = []
     for bits in (kept, flipped):
         target = keep_model.target_of(pool_of(bits))
-        coarse = keep_model.coarse_of([embedding], components(embedding), words.has, target)
-        models = keep_model.train(coarse, target, fold, np.ones((1, len(coarse.scale) - 1), dtype=bool))
-        found.append(keep_model.predict(coarse, models, fold)[:, 0])
-    assert found[0][fold == 0] == pytest.approx(found[1][fold == 0], abs=1e-4)
+        source = coarse.linear([embedding], components(embedding), words.has)
+        models = keep_model.train(source, target, fold, np.ones((1, source.width - 1), dtype=bool))
+        found.append(keep_model.predict(source, models, fold)[:, 0])
+    assert found[0][fold == 0] == pytest.approx(found[1][fold == 0], abs=1e-3)
     assert np.abs(found[0][fold == 1] - found[1][fold == 1]).max() > 0.05
 
 

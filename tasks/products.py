@@ -1,0 +1,114 @@
+"""Which of many vectors are near to which: products in half precision where the machine has them, decided finely.
+
+A cosine in bfloat16 is wrong by at most 2⁻⁸ for the rounding of both vectors (Cauchy-Schwarz) and 2⁻⁹ for its own, so a
+screen that lies that much below the threshold loses no pair. What passes it is decided by a cosine in float64 from the
+vectors as stored, rounded. Where more than a few pass, as among thousands of very similar pictures, the screen is made
+again in float32.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+DECIMALS = 6  # of a similarity
+SLACK = 1e-5  # cosine; far above the rounding error of float32 products, about 1e-6
+HALF_SLACK = 0.007  # of bfloat16: 2⁻⁸ + 2⁻⁹, and the accumulation
+FEW = 8  # pairs a row that pass the screen, above which it is made again in float32
+BLOCK = 512  # vectors brought to another precision at a time
+VERIFIED = 131_072  # numbers of either side that are decided at a time: in float64 they fit a core's cache
+
+
+class Screened(NamedTuple):
+    """Vectors as stored, and in the precision and on the device of the products."""
+
+    stored: Tensor  # (n, d) float16 or float32
+    fast: Tensor  # (n, d) bfloat16 or float32
+
+    def part(self, start: int, stop: int) -> Screened:
+        return Screened(self.stored[start:stop], self.fast[start:stop])
+
+
+@cache
+def half() -> bool:
+    """Whether products in bfloat16 are faster here than those in float32, measured at twice as fast or more."""
+    import torch
+
+    able = torch.cpu.get_capabilities()
+    return torch.cuda.is_available() or bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+
+
+@cache
+def device() -> str:
+    """Where products are made: a GPU where there is one."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def fast(vectors: Tensor) -> Tensor:
+    """In the precision and on the device of the products."""
+    import torch
+
+    return vectors.to(device(), torch.bfloat16 if half() else torch.float32)
+
+
+def unit(vectors: Tensor) -> Tensor:
+    """Float32 of norm one; float16 embeddings miss it by about 1e-4."""
+    import torch
+
+    return torch.nn.functional.normalize(vectors.float(), dim=1)
+
+
+def directions(stored: Tensor, mean: Tensor | None = None) -> Tensor:
+    """At unit norm, seen from the mean, ready for products; in blocks that fit a core's cache. (n, d)"""
+    import torch
+
+    seen = (unit(block) if mean is None else unit(block) - mean for block in torch.split(stored, BLOCK))
+    return torch.cat([fast(block) for block in seen]) if len(stored) else fast(unit(stored))
+
+
+def screened(stored: Tensor) -> Screened:
+    """Ready to be compared."""
+    return Screened(stored, fast(stored))
+
+
+def norm_error(stored: Tensor) -> float:
+    """The largest distance of a norm from one among (n, d) vectors."""
+    import torch
+
+    norms = [block.float().norm(dim=1) for block in torch.split(stored, BLOCK)]
+    return max((float((norm - 1).abs().max()) for norm in norms if len(norm)), default=0.0)
+
+
+def near(rows: Screened, columns: Screened, threshold: float, norms: float) -> tuple[Tensor, Tensor, float]:
+    """Which pairs may reach the threshold (cosine), all cosines, and how far these may be wrong. (rows, columns)
+
+    `norms` is the largest norm_error of the vectors.
+    """
+    similarity = rows.fast @ columns.fast.T
+    slack = (HALF_SLACK if half() else SLACK) + 3 * norms
+    found = similarity >= threshold - slack
+    if slack > SLACK and int(found.count_nonzero()) > FEW * len(rows.stored):
+        similarity, slack = unit(rows.stored.to(device())) @ unit(columns.stored.to(device())).T, SLACK
+        found = similarity >= threshold - slack
+    return found.cpu(), similarity.cpu(), slack
+
+
+def cosines(left: Tensor, row: Tensor, right: Tensor, column: Tensor) -> NDArray[np.float64]:
+    """Of the m pairs of a row of `left` with one of `right`: in float64 from the vectors as stored, rounded. (m,)"""
+    import torch
+
+    found = np.empty(len(row))
+    step = max(1, VERIFIED // left.shape[1])
+    for start in range(0, len(row), step):
+        some = slice(start, start + step)
+        pair = left[row[some]].double(), right[column[some]].double()
+        found[some] = torch.nn.functional.cosine_similarity(*pair, dim=1).numpy()
+    return found.round(DECIMALS).clip(max=1.0)

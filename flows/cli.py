@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows import audit_command, forget_commands, label_commands, search_commands
+from flows import audit_command, forget_commands, label_commands, preview_commands, search_commands
 from flows.options import HERE, JsonOption, LakeOption, PoolOption, tell
 from flows.options import show as render
 from tasks.errors import Interrupted, SluiceError, UsageError
@@ -19,6 +19,7 @@ from tasks.lake import Lake, find_pool
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 app.add_typer(label_commands.app, name="label")
 app.command()(audit_command.audit)
+preview_commands.register(app)
 app.command()(search_commands.search)
 app.command()(forget_commands.forget)
 app.command()(forget_commands.verify)

@@ -52,11 +52,11 @@ def forget(
 def _what_goes(lake: Lake, uids: list[str], found: list[str]) -> str:
     """The samples that a request takes, copies included, and others that look like them."""
     from tasks.forget import near_duplicates
-    from tasks.wording import short
+    from tasks.wording import plural, short
 
     samples = sorted(set(found))
     copies = sorted(set(samples) - {uid.lower() for uid in uids})
-    lines = [f"{len(samples):,} samples go."]
+    lines = [f"{plural(len(samples), 'sample')} to forget."]
     if copies:
         lines.append(f"  of the same image bytes, so they go too: {', '.join(copies[:SHOWN])}")
     latest = lake.latest()

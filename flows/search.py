@@ -16,6 +16,7 @@ from flows.progress import Reporter
 from tasks import embed, search_sheet
 from tasks import search as searching
 from tasks.embed import Embedder
+from tasks.errors import LakeError
 from tasks.files import digests, write_json, write_table, write_text
 from tasks.lake import Version, find_pool
 from tasks.search_images import Images, embedder_of, read_images
@@ -65,7 +66,14 @@ def run_search(version: Version, asked: Asked, config: Path | None = None) -> di
     rates [{similarity, images, above, rate, upper}], by_verdict        near-copies
     control     None, or the same of the control: given, searched, unusable, rates, not_held_out
     matches     [{image, nearest: [{similarity, uid, caption, verdict, stage, reason, group_size, let_in, …}]}]
+
+    LakeError: a file of the version is gone. EncoderError: see embedder_of. PoolError: no images.
     """
+    if lacking := version.missing():
+        raise LakeError(
+            f"version {version.number} lacks {lacking[0]} and {len(lacking) - 1} more files; restore them, or run "
+            "`sluice curate` again, which makes what is missing anew"
+        )
     sink, doubt = embedder_of(version, _embedding(config))
     images = read_images(asked.images, version, sink)
     found = searching.find(version, images.vectors, asked.config)
@@ -106,7 +114,7 @@ def _control(version: Version, asked: Asked, sink: Embedder) -> dict[str, Any]:
 
 
 def write(told: dict[str, Any], version: Version, source: Path, out: Path) -> list[Path]:
-    """search.html (the picture sheet), search.json (all that is told), matches.parquet (a row an image and neighbour)."""
+    """search.html (the picture sheet), search.json (all that is told), matches.parquet (a row an image and rank)."""
     import pyarrow as pa
 
     rows = [

@@ -12,6 +12,7 @@ from rich.table import Table
 from tasks import annotated
 from tasks.gates import Result
 from tasks.lake import Version
+from tasks.wording import plural
 
 
 def show_text(version: Version) -> str:
@@ -56,8 +57,8 @@ def _reasons(version: Version) -> list[str]:
 def _forgotten(version: Version) -> list[str]:
     """What deletion requests took from it after it was committed."""
     return [
-        f"  forgotten {one['samples']:,} samples at {one['time']}, request {one['request']}: "
-        f"{len(one['files']):,} files changed"
+        f"  forgotten {plural(one['samples'], 'sample')} at {one['time']}, request {one['request']}: "
+        f"{plural(len(one['files']), 'file')} changed"
         for one in annotated.read(version.lake, version.number)
     ]
 

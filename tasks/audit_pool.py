@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +18,14 @@ from tasks import samples
 from tasks.files import read_table, write_array
 from tasks.lake import Lake, Version
 from tasks.queries import database
-from tasks.term_sums import DUPLICATE, KEPT, REMOVED, UNIT, UNUSABLE, Pool
 from tasks.tokens import THREADS
 
-MEMORY = "512MB"  # of DuckDB, which spills beyond
+UNIT = 2**24  # masses and parts of groups are counted in its inverse
+UNUSABLE, REMOVED, DUPLICATE, KEPT = range(4)  # what became of a caption
+MEMORY = "256MB"  # of DuckDB, which spills beyond
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 STATES = {
     samples.QUARANTINED: UNUSABLE,
@@ -27,6 +33,73 @@ STATES = {
     samples.DUPLICATE: DUPLICATE,
     samples.KEPT: KEPT,
 }
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What became of each of n captions, and which are near-duplicates of each other."""
+
+    state: NDArray[np.int8]  # (n,)
+    mass: Floats  # (n,) weight in units of 2^-24, 0 unless kept: whole numbers
+    unit: NDArray[np.int32]  # (n,) near-duplicate group of several usable captions, −1 of one that stands alone
+    size: Ints  # (g,) usable captions of each group
+
+    @cached_property
+    def alone(self) -> int:
+        """Usable captions without near-duplicates."""
+        return int(np.count_nonzero(self.state) - self.size.sum())
+
+    @cached_property
+    def units(self) -> int:
+        return self.alone + len(self.size)
+
+    @cached_property
+    def centre(self) -> float:
+        """Mean mass of the captions that have any; 0 without weights."""
+        return float(self.mass.sum() / max(np.count_nonzero(self.mass), 1))
+
+    @cached_property
+    def mean(self) -> float:
+        """Mean mass of the units."""
+        return float(self.mass.sum() / max(self.units, 1))
+
+    @cached_property
+    def grouped(self) -> Ints:
+        """Captions with near-duplicates, group by group."""
+        rows = np.flatnonzero(self.unit >= 0)
+        return rows[np.argsort(self.unit[rows], kind="stable")]
+
+    @cached_property
+    def away(self) -> Floats:
+        """(g,) 1 − mass / mean mass of each group."""
+        return 1 - np.bincount(self.unit[self.grouped], self.mass[self.grouped], minlength=len(self.size)) / self.mean
+
+    @cached_property
+    def everyone(self) -> tuple[float, float]:
+        """Over all units, the sums of the square and of the fourth power of 1 − mass / mean mass."""
+        squares = np.square(1 - self.mass[(self.unit < 0) & (self.state != UNUSABLE)] / self.mean)
+        together = np.square(self.away)
+        return squares.sum() + together.sum(), np.square(squares).sum() + np.square(together).sum()
+
+    def columns(self, rows: slice | Ints) -> Floats:
+        """(rows, 3) usable, through the filter, kept; with weights (rows, 9): mass, and 1, d, … d⁴ of those alone.
+
+        d = mass / centre − 1, of captions that have mass and no near-duplicates.
+        """
+        state, mass = self.state[rows], self.mass[rows]
+        columns = [state != UNUSABLE, state >= DUPLICATE, state == KEPT]
+        if self.centre:
+            heavy = (self.unit[rows] < 0) & (mass > 0)
+            columns += [mass, *powers_of(mass / self.centre - 1, 4, heavy.astype(np.float64))]
+        return np.stack(columns, axis=1).astype(np.float64)
+
+
+def powers_of(values: Floats, highest: int, first: Floats | None = None) -> list[Floats]:
+    """first (default 1) times the powers 0 to `highest`, by products: measured many times faster than pow."""
+    found = [np.ones_like(values) if first is None else first]
+    for _ in range(highest):
+        found.append(found[-1] * values)
+    return found
 
 
 def pool_of(version: Version) -> Pool:

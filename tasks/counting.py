@@ -12,12 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.audit_pool import pool_of
+from tasks.audit_pool import DUPLICATE, KEPT, UNIT, UNUSABLE, Pool, pool_of
 from tasks.changes import Influence
 from tasks.files import read_table
 from tasks.lake import Version
 from tasks.queries import Database, database
-from tasks.term_sums import DUPLICATE, KEPT, UNIT, UNUSABLE, Pool, Sums, term_sums
+from tasks.term_sums import Sums, term_sums
 from tasks.terms import Group, Terms, terms_of
 from tasks.tokens import TermLists
 

@@ -46,10 +46,10 @@ def choose(full: Coarse, target: Target, held: NDArray[np.bool_], seed: int) -> 
 
     `full` has every component and word.
     """
-    rows = np.flatnonzero(target.mass > 0)
-    if len(rows) > SAMPLES:
-        rows = np.sort(np.random.default_rng(seed).choice(rows, SAMPLES, replace=False))
+    rows, shift = _drawn(target, seed)
     some = Target(target.kept[rows], target.mass[rows])
+    if some.kept.all() or not some.kept.any():
+        return _nothing(full, len(held))
     full, data = _scaled(full, some, rows)
     no_words = ~full.effects.looks_at(np.ones(full.words.shape[1], dtype=bool))
     allowed = np.array([no_words, *(~full.effects.looks_at(one) for one in held)])
@@ -60,7 +60,35 @@ def choose(full: Coarse, target: Target, held: NDArray[np.bool_], seed: int) -> 
     more = full._replace(effects=full.effects._replace(directions=directions, pairs=union))
     more, data = _scaled(more._replace(scale=np.ones(1 + more.effects.width)), some, rows)
     candidates = np.array([~more.effects.looks_at(one) for one in held])
-    return _pruned(more, data, candidates)
+    choice = _pruned(more, data, candidates)
+    if not shift:
+        return choice
+    coefficients = choice.start.coefficients
+    coefficients[0] -= shift
+    return choice._replace(start=Start(coefficients, None))
+
+
+def _drawn(target: Target, seed: int) -> tuple[Ints, float]:
+    """Samples that choose, in order, and what their draw adds to the log odds of being kept.
+
+    Where there are too many, as many of the removed as of the kept: that moves nothing but the intercept (Prentice and
+    Pyke 1979), and finds most where little was removed.
+    """
+    kept, lost = (np.flatnonzero((target.mass > 0) & side) for side in (target.kept, ~target.kept))
+    if len(kept) + len(lost) <= SAMPLES:
+        return np.flatnonzero(target.mass > 0), 0.0
+    of_lost = min(len(lost), max(SAMPLES // 2, SAMPLES - len(kept)))
+    draw = np.random.default_rng(seed)
+    chosen = [draw.choice(kept, SAMPLES - of_lost, replace=False), draw.choice(lost, of_lost, replace=False)]
+    odds = len(chosen[0]) / max(len(kept), 1) / (max(of_lost, 1) / max(len(lost), 1))
+    return np.sort(np.concatenate(chosen)), math.log(odds) if odds else 0.0
+
+
+def _nothing(full: Coarse, variants: int) -> Choice:
+    """No feature, where all or nothing was kept."""
+    none = full.effects.select(np.zeros(full.effects.width, dtype=bool))
+    start = Start(np.zeros((1, variants)), None)
+    return Choice(full._replace(effects=none, scale=np.ones(1)), np.zeros((variants, 0), dtype=bool), start)
 
 
 def _scaled(features: Coarse, target: Target, rows: Ints) -> tuple[Coarse, _Data]:
@@ -102,17 +130,27 @@ def _pairs(data: _Data, full: Coarse, theta: Floats, used: NDArray[np.bool_]) ->
     first = len(full.effects.components)
     words = np.flatnonzero(used[first:])
     residual, variance = _residual(data, theta)
-    w = data.x[:, 1 + first + words]
-    w = w - data.target.mass @ w / data.target.mass.sum()
+    w = data.x[:, 1 + first + words].astype(np.float32)
+    w -= (data.target.mass @ w / data.target.mass.sum()).astype(np.float32)
     a, b = np.triu_indices(len(words), 1)
     if not len(a):
         return np.zeros((0, 2), np.int64)
-    score, information = dot(w.T, w * residual[:, None])[a, b], dot((w * w).T, w * w * variance[:, None])[a, b]
+    score = _product(w, residual)[a, b]
+    information = _product(w * w, variance)[a, b]
     p = 2 * ndtr(-np.abs(score) / np.sqrt(np.maximum(information, 1e-300)))
     order = np.argsort(p, kind="stable")
     passed = np.flatnonzero(p[order] <= FALSE * np.arange(1, len(p) + 1) / len(p))
     chosen = order[: min(passed[-1] + 1, MOST_PAIRS)] if len(passed) else order[:0]
     return np.column_stack([words[a[chosen]], words[b[chosen]]])
+
+
+def _product(w: NDArray[np.float32], mass: Floats) -> Floats:
+    """(m, t) values, (m,) masses → (t, t) sums of mass · value · value."""
+    import torch
+
+    values = torch.from_numpy(w)
+    sums: Floats = (values.T @ (values * torch.from_numpy(mass).float()[:, None])).double().numpy()
+    return sums
 
 
 def _pruned(features: Coarse, data: _Data, candidates: NDArray[np.bool_]) -> Choice:

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from tasks.errors import LakeError
 from tasks.files import read_table, write_array, write_aside, write_table
 from tasks.samples import QUARANTINED
 from tasks.tombstones import FORGOTTEN, blank
@@ -39,9 +40,9 @@ class Erasure(NamedTuple):
 # --- column groups
 
 
-def erase_column(path: Path, group: str, what: Erasure) -> None:
-    """One part's file of a column group."""
-    rows = what.rows.get(path.stem, {})
+def erase_column(path: Path, what: Erasure) -> None:
+    """One part's file of a column group, columns/<group>-<key>/<part>.*"""
+    group, rows = path.parent.name.rpartition("-")[0], what.rows.get(path.stem, {})
     if path.suffix == ".npy":
         _zero_rows(path, rows)
         return
@@ -235,5 +236,14 @@ def erase_log(path: Path, what: Erasure) -> None:
 
 
 def each(paths: Sequence[Path], erase: Callable[[Path, Erasure], None], what: Erasure) -> None:
+    """Rewrite files in order. LakeError names one that cannot be read: it may hold what is to go."""
+    from safetensors import SafetensorError
+
     for path in sorted(paths):
-        erase(path, what)
+        try:
+            erase(path, what)
+        except (OSError, ValueError, pa.ArrowException, SafetensorError) as problem:
+            raise LakeError(
+                f"{path} cannot be rewritten ({problem}); restore it, or remove it, then run the same command again: "
+                "the request is written down and will be finished"
+            ) from None

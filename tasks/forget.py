@@ -83,8 +83,7 @@ def finish(lake: Lake) -> Outcome | None:
     held = [version for version in lake.versions() if any(part.part in rows for part in version.parts)]
     _artifacts(lake, what)
     _texts(lake, what)
-    for column in _columns(lake, rows):
-        erase.erase_column(column, column.parent.name.rpartition("-")[0], what)
+    erase.each(_columns(lake, rows), erase.erase_column, what)
     for version in held:
         _tokens_anew(version)
     _publish_anew(lake, held)

@@ -18,6 +18,7 @@ from tasks.coarse import Ints, Place, Source
 from tasks.features import Floats, Pool, dot
 
 RIDGE = 10.0  # penalty on features of unit variance, beside the sum of log losses
+EVEN = 1e-6  # share kept that a model begins at, at least, and at least so far from 1
 DECREMENT = 1e-8  # what a last Newton step still lowers a mean log loss by; it needs no pass to check it
 ROUGH = 1e-5  # the same where a start is found
 FAST = 0.1  # fall of the decrement in a step that keeps the curvature
@@ -41,7 +42,7 @@ class Start(NamedTuple):
     """Where V variants' fits begin, for all their folds."""
 
     coefficients: Floats  # (1 + p, V)
-    curvature: Floats  # (1 + p, 1 + p) of the mean log loss
+    curvature: Floats | None  # (1 + p, 1 + p) of the mean log loss; None to take it there
 
 
 class Models(NamedTuple):
@@ -83,7 +84,7 @@ def train(
     data, blocks = (target, np.zeros(len(target.mass), np.int64) if fold is None else fold, columns), source.blocks()
     if start is None:
         theta, curvature = np.zeros((source.width, len(columns.held))), None
-        rate = (target.mass @ target.kept) / target.mass.sum()
+        rate = np.clip((target.mass @ target.kept) / target.mass.sum(), EVEN, 1 - EVEN)
         theta[0] = np.log(rate / (1 - rate))
         theta, _ = _minimise(source, blocks[::SPARSE], data, (theta, None), ROUGH)
     else:

@@ -22,7 +22,7 @@ from tasks.queries import database
 from tasks.tokens import TermLists, Words, growing, read_lists, read_numbers, words_key
 
 REVISION = 1
-MEMORY = "512MB"  # of DuckDB, which spills beyond
+MEMORY = "256MB"  # of DuckDB, which spills beyond
 SLOTS = 2**23  # of the table that tells, of most pairs that are not frequent, that they are not
 
 Ints = NDArray[np.int64]

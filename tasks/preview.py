@@ -7,7 +7,7 @@ groups each threshold removes, by dedup's own rule. Nothing is written to the ve
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
@@ -24,11 +24,10 @@ from tasks.similarity import Answer, Survey, ask, survey
 from tasks.stored import gather
 
 THRESHOLDS: Final = (0.80, 0.85, 0.88, 0.90, 0.92, 0.94, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995)
-EXACT_UP_TO: Final = 200_000  # distinct vectors: some three minutes for 512 dimensions on two cores
+EXACT_UP_TO: Final = 200_000  # distinct vectors: five minutes of one core for 512 dimensions
 QUERIES: Final = 5_000  # where there are more
 PAIRS: Final = 6  # examples of a band
 BIN: Final = 0.005  # width of the histogram's bins
-PIXELS: Final = 128  # of a picture's longer side
 
 
 class Pair(NamedTuple):
@@ -249,16 +248,3 @@ def facts(found: Preview) -> dict[str, Any]:
     """As plain values for JSON."""
     bands = [{**band._asdict(), "pairs": [pair._asdict() for pair in band.pairs]} for band in found.bands]
     return {**found._asdict(), "bands": bands, "removals": [removal._asdict() for removal in found.removals]}
-
-
-def rows_shown(found: Preview) -> list[int]:
-    """The version's rows whose pictures the page shows."""
-    return sorted({row for band in found.bands for pair in band.pairs for row in pair.rows})
-
-
-def shown_pairs(pairs: Sequence[Pair], pictures: Mapping[int, str | None]) -> list[dict[str, Any]]:
-    """Pairs with their pictures, for a template."""
-    return [
-        {"similarity": p.similarity, "captions": p.captions, "uids": p.uids, "data": [pictures.get(r) for r in p.rows]}
-        for p in pairs
-    ]

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from markupsafe import Markup
 
 from tasks import plots, svg
 from tasks.lake import Version
 from tasks.pictures import thumbnails
-from tasks.preview import EXACT_UP_TO, PIXELS, Band, Preview, Removal, rows_shown, shown_pairs
+from tasks.preview import EXACT_UP_TO, Band, Pair, Preview, Removal
 from tasks.svg import WIDTH, ticks
 from tasks.wording import count, figures, share, short
+
+PIXELS: Final = 128  # of a picture's longer side
 
 
 def page(version: Version, found: Preview, families: Sequence[Mapping[str, Any]]) -> str:
@@ -95,3 +97,16 @@ def removal_curve(removals: Sequence[Removal], chosen: float | None) -> Markup:
         parts.append(svg.text(x_of(chosen) + (-8 if side else 8), top - 2, f"threshold {chosen:g}", f"value {side}"))
     parts.append(svg.text((left + WIDTH) / 2, height - 6, "threshold", "tick middle"))
     return svg.drawing(height, "share removed by threshold", parts)
+
+
+def rows_shown(found: Preview) -> list[int]:
+    """The version's rows whose pictures the page shows."""
+    return sorted({row for band in found.bands for pair in band.pairs for row in pair.rows})
+
+
+def shown_pairs(pairs: Sequence[Pair], pictures: Mapping[int, str | None]) -> list[dict[str, Any]]:
+    """Pairs with their pictures, for a template."""
+    return [
+        {"similarity": p.similarity, "captions": p.captions, "uids": p.uids, "data": [pictures.get(r) for r in p.rows]}
+        for p in pairs
+    ]

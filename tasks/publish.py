@@ -7,14 +7,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from tasks import card, findings, report, tokens
+from tasks import card, findings, report, review, tokens
 from tasks.contract import schema
 from tasks.errors import ConfigError
 from tasks.exports import write_samples
 from tasks.files import write_text
 from tasks.lake import MapParts, Version
 
-REVISION = 1
+REVISION = 2
 KIND = "published"
 
 
@@ -30,7 +30,8 @@ class Config:
 
 
 def run(version: Version, config: Config, map_parts: MapParts) -> Version:
-    """The version with artifact `published`: samples.parquet, report.html, README.md, and the audit's CSV files."""
+    """The version with artifact `published`: samples.parquet, report.html, README.md, the near-duplicate groups to
+    review, and the audit's CSV files."""
     key = _key(version, config)
     if not version.lake.has_artifact(KIND, key):
         with version.lake.new_artifact(KIND, key) as folder:
@@ -52,6 +53,8 @@ def write(version: Version, config: Config, folder: Path) -> None:
     write_samples(version, folder / "samples.parquet")
     write_text(folder / "report.html", report.render(version, config.feature, pictures=config.pictures))
     write_text(folder / "README.md", card.render(version))
+    if "groups" in version.artifacts:
+        review.write_review(folder, review.review(version))
     if "audit" in version.artifacts:
         for table in sorted(version.artifact("audit").glob("*.csv")):  # words, and with term groups theirs
             shutil.copyfile(table, folder / table.name)

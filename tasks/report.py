@@ -15,7 +15,7 @@ from typing import Any, Final
 import pyarrow as pa
 from markupsafe import Markup
 
-from tasks import bias_report, findings, plots
+from tasks import bias_report, findings, plots, review
 from tasks.certificate import percent_down, percent_up
 from tasks.findings import Funnel, facts
 from tasks.lake import Version
@@ -114,6 +114,7 @@ def context(version: Version, feature: Sequence[str], *, pictures: bool) -> dict
         "bias": bias_report.context(version),
         "dedup": _dedup(version),
         "groups": [_group(group, shown) for group in groups],
+        "review": review.context(version, review.review(version), pictures=pictures),
         "gates": findings.gates(version),
         "encoder": _encoder(facts(version, "embed")),
         "lineage": _lineage(version),

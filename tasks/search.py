@@ -24,6 +24,7 @@ from tasks.lake import Version
 from tasks.samples import KEPT
 from tasks.search_exact import Nearest
 from tasks.search_images import Images
+from tasks.threads import all_cores
 
 LEVELS: Final = (0.9, 0.95, 0.98, 0.99)  # similarities whose rates are told besides the asked one
 CONFIDENCE: Final = 0.95  # of the upper bounds, one-sided
@@ -56,6 +57,11 @@ class Found(NamedTuple):
 
 def find(version: Version, queries: NDArray[np.floating], config: Config) -> Found:
     """The nearest of the version's embeddings, of all samples that have one. Raises what the searches do."""
+    with all_cores():
+        return _find(version, queries, config)
+
+
+def _find(version: Version, queries: NDArray[np.floating], config: Config) -> Found:
     parts = version.embeddings()
     if not config.index:
         return Found(search_exact.nearest(parts, queries, config.neighbors), "exact", None, None, 0)

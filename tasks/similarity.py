@@ -106,11 +106,12 @@ class _Nearest(NamedTuple):
         self.take_rows(products.T, start, first)
 
     def take_rows(self, products: Tensor, first: int, start: int) -> None:
-        value, row = products.max(dim=1)
+        """Places are sought only of rows that got a better value: a maximum alone is ten times as fast."""
+        value = products.amax(dim=1)
         here = slice(first, first + len(value))
-        better = value > self.value[here]
+        better = (value > self.value[here]).nonzero(as_tuple=True)[0]
         self.value[here][better] = value[better]
-        self.row[here][better] = row[better] + start
+        self.row[here][better] = products[better].argmax(dim=1) + start
 
 
 class _Rule:

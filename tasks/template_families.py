@@ -180,7 +180,7 @@ def _some(links: list[Link], seed: int) -> list[Link]:
     return [links[i] for i in np.sort(order)]
 
 
-def strips(version: Version, found: Found, most: int = 40, members: int = 24) -> list[dict[str, Any]]:
+def strips(version: Version, found: Found, most: int = 24, members: int = 24) -> list[dict[str, Any]]:
     """The first families for a template of the page: pictures, captions, verdicts, the region's frame in percent."""
     shown = found.families[:most]
     rows = [member.row for family in shown for member in family.members[:members]]

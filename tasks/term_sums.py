@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cached_property
 from itertools import islice
 from math import comb
 from typing import Any, NamedTuple
@@ -20,76 +18,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.audit_pool import KEPT, UNIT, Pool, powers_of
 from tasks.changes import Influence, divide
 from tasks.tokens import THREADS, TermLists
 
-UNIT = 2**24  # masses and parts of groups are counted in its inverse
-UNUSABLE, REMOVED, DUPLICATE, KEPT = range(4)  # what became of a caption
 ROWS = 50_000  # captions of a block: its words and their sums stay in a processor's cache
 GATHERED = 2**19  # words of captions with near-duplicates that are grouped at a time
 REMEMBERED = 2**24  # words of captions with near-duplicates, up to which their groups are found once and not twice
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Pool:
-    """What became of each of n captions, and which are near-duplicates of each other."""
-
-    state: NDArray[np.int8]  # (n,)
-    mass: Floats  # (n,) weight in units of 2^-24, 0 unless kept: whole numbers
-    unit: NDArray[np.int32]  # (n,) near-duplicate group of several usable captions, −1 of one that stands alone
-    size: Ints  # (g,) usable captions of each group
-
-    @cached_property
-    def alone(self) -> int:
-        """Usable captions without near-duplicates."""
-        return int(np.count_nonzero(self.state) - self.size.sum())
-
-    @cached_property
-    def units(self) -> int:
-        return self.alone + len(self.size)
-
-    @cached_property
-    def centre(self) -> float:
-        """Mean mass of the captions that have any; 0 without weights."""
-        return float(self.mass.sum() / max(np.count_nonzero(self.mass), 1))
-
-    @cached_property
-    def mean(self) -> float:
-        """Mean mass of the units."""
-        return float(self.mass.sum() / max(self.units, 1))
-
-    @cached_property
-    def grouped(self) -> Ints:
-        """Captions with near-duplicates, group by group."""
-        rows = np.flatnonzero(self.unit >= 0)
-        return rows[np.argsort(self.unit[rows], kind="stable")]
-
-    @cached_property
-    def away(self) -> Floats:
-        """(g,) 1 − mass / mean mass of each group."""
-        return 1 - np.bincount(self.unit[self.grouped], self.mass[self.grouped], minlength=len(self.size)) / self.mean
-
-    @cached_property
-    def everyone(self) -> tuple[float, float]:
-        """Over all units, the sums of the square and of the fourth power of 1 − mass / mean mass."""
-        squares = np.square(1 - self.mass[(self.unit < 0) & (self.state != UNUSABLE)] / self.mean)
-        together = np.square(self.away)
-        return squares.sum() + together.sum(), np.square(squares).sum() + np.square(together).sum()
-
-    def columns(self, rows: slice | Ints) -> Floats:
-        """(rows, 3) usable, through the filter, kept; with weights (rows, 9): mass, and 1, d, … d⁴ of those alone.
-
-        d = mass / centre − 1, of captions that have mass and no near-duplicates.
-        """
-        state, mass = self.state[rows], self.mass[rows]
-        columns = [state != UNUSABLE, state >= DUPLICATE, state == KEPT]
-        if self.centre:
-            heavy = (self.unit[rows] < 0) & (mass > 0)
-            columns += [mass, *_powers(mass / self.centre - 1, 4, heavy.astype(np.float64))]
-        return np.stack(columns, axis=1).astype(np.float64)
 
 
 class Sums(NamedTuple):
@@ -107,12 +45,12 @@ class Sums(NamedTuple):
 
 
 class Runs(NamedTuple):
-    """Terms of near-duplicate groups: one row a term and group with it."""
+    """Terms of near-duplicate groups: one row a term and group with it. Small numbers: there are many rows."""
 
-    term: Ints
-    unit: NDArray[np.integer]
-    captions: Ints  # of the group, with the term
-    kept: Ints
+    term: NDArray[np.int32]
+    unit: NDArray[np.int32]
+    captions: NDArray[np.int32]  # of the group, with the term
+    kept: NDArray[np.int32]
     mass: Floats
 
 
@@ -183,13 +121,12 @@ class _Grouped:
         order = np.argsort(key, kind="stable")  # measured several times faster than quicksort: nearly in order
         key, row = key[order], row[order]
         begins = np.flatnonzero(np.diff(key, prepend=-1))
-        unit, captions = self.pool.unit[row[begins]], np.diff(np.append(begins, len(key)))
+        unit, captions = self.pool.unit[row[begins]], np.diff(np.append(begins, len(key))).astype(np.int32)
         if not len(key):
-            return Runs(key, key, key, key, key.astype(np.float64))
-        kept = np.add.reduceat(self.pool.state[row] == KEPT, begins, dtype=np.int64)
-        return Runs(
-            key[begins] - unit * np.int64(size), unit, captions, kept, np.add.reduceat(self.pool.mass[row], begins)
-        )
+            return Runs(unit, unit, unit, unit, np.empty(0))
+        term = (key[begins] % size).astype(np.int32)
+        kept = np.add.reduceat(self.pool.state[row] == KEPT, begins, dtype=np.int32)
+        return Runs(term, unit, captions, kept, np.add.reduceat(self.pool.mass[row], begins))
 
 
 def _sums(moments: Floats, grouped: Iterable[Runs], pool: Pool) -> Sums:
@@ -198,18 +135,18 @@ def _sums(moments: Floats, grouped: Iterable[Runs], pool: Pool) -> Sums:
     n_units, squares, kept_squares = n_pool.copy(), n_pool.copy(), n_kept.copy()
     reference, crossed = n_pool * UNIT, n_pool.copy()
     for runs in grouped:
-        sizes = pool.size[runs.unit]
-        reference += _by_term(runs.term, np.round(runs.captions * UNIT / sizes) - runs.captions * UNIT, len(n_pool))
-        crossed += _by_term(runs.term, runs.captions * (sizes - 1), len(n_pool))
-        several = np.flatnonzero(runs.captions > 1)
-        term, count, kept = runs.term[several], runs.captions[several], runs.kept[several]
+        sizes, captions = pool.size[runs.unit], runs.captions.astype(np.int64)
+        reference += _by_term(runs.term, np.round(captions * UNIT / sizes) - captions * UNIT, len(n_pool))
+        crossed += _by_term(runs.term, captions * (sizes - 1), len(n_pool))
+        several = np.flatnonzero(captions > 1)
+        term, count, kept = runs.term[several], captions[several], runs.kept[several].astype(np.int64)
         n_units -= _by_term(term, count - 1, len(n_pool))
         squares += _by_term(term, count * (count - 1), len(n_pool))
         kept_squares += _by_term(term, kept * (kept - 1), len(n_pool))
     return Sums(n_pool, n_units, reference, after, n_kept, mass, squares, kept_squares, crossed)
 
 
-def _by_term(term: Ints, values: NDArray[np.number], terms: int) -> Ints:
+def _by_term(term: NDArray[np.int32], values: NDArray[np.number], terms: int) -> Ints:
     """(t,) sums of whole numbers: exact, as they are below 2^53."""
     return np.bincount(term, values, minlength=terms).astype(np.int64)
 
@@ -249,15 +186,7 @@ def _influence(sums: Sums, moments: Floats, grouped: Iterable[Runs], pool: Pool)
 
 def _power_sum(powers: Floats, constant: Floats, slope: Floats, power: int) -> Floats:
     """(t,) sums of (constant + slope · d)^power from (t, 5) sums of 1, d, … d⁴."""
-    constants, slopes = _powers(constant, power), _powers(slope, power)
+    constants, slopes = powers_of(constant, power), powers_of(slope, power)
     terms = [comb(power, k) * constants[power - k] * slopes[k] * powers[:, k] for k in range(power + 1)]
     total: Floats = np.add.reduce(terms)
     return total
-
-
-def _powers(values: Floats, highest: int, first: Floats | None = None) -> list[Floats]:
-    """first (default 1) times the powers 0 to `highest`, by products: measured many times faster than pow."""
-    found = [np.ones_like(values) if first is None else first]
-    for _ in range(highest):
-        found.append(found[-1] * values)
-    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,10 +10,23 @@ from contextlib import contextmanager
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Torch on one thread while the block runs."""
+    with _threads(1):
+        yield
+
+
+@contextmanager
+def all_cores() -> Iterator[None]:
+    """Torch on every core that the process may use while the block runs: an encoder leaves it on its own few."""
+    with _threads(len(os.sched_getaffinity(0))):
+        yield
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
     import torch
 
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(count)
     try:
         yield
     finally:

@@ -8,7 +8,6 @@ Run: python -m tests.benchmarks.bench_association
 from __future__ import annotations
 
 import argparse
-import resource
 import statistics
 import tempfile
 from pathlib import Path
@@ -16,10 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from tasks.association import audit_groups
+from tasks.audit_pool import near_duplicates, pool_of
+from tasks.counting import count_sets
 from tasks.membership import members
 from tasks.term_groups import TermGroups, parse_groups
-from tasks.tokens import read_tokens, write_tokens
-from tests.benchmarks.bench_audit import VOCABULARY, seconds, synthetic
+from tasks.tokens import read_words, write_tokens
+from tests.benchmarks.bench_audit import VOCABULARY, peak, seconds, synthetic
 from tests.tasks.captioned import map_here
 
 GROUPS, WORDS = 990, 3
@@ -44,9 +45,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as root:
         version = synthetic(Path(root), options.captions, True)
         write_tokens(version, map_here)
+        read_words(version)
+        near_duplicates(version)
+
+        def count() -> None:
+            found = members(version, groups)
+            count_sets(found.names, found.table, pool_of(version))
+
         for name, work in {
-            "tokens read": lambda: read_tokens(version),
             "members of groups": lambda: members(version, groups),
+            "members and their counts": count,
             "whole audit of groups": lambda: audit_groups(version, groups),
         }.items():
             taken = [seconds(work) for _ in range(options.runs)]
@@ -55,7 +63,7 @@ def main() -> None:
                 f"{name} {statistics.median(taken):.2f} s (of {options.runs}: {min(taken):.2f} to {max(taken):.2f})",
                 flush=True,
             )
-    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MiB")
+    print(f"peak memory {peak():,.0f} MiB")
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@
     python -m tests.benchmarks.bench_dedup --skewed                              nine tenths of the samples in one topic
 
 Every run has a process of its own. Seconds include training, assignment, comparison, verification and who stays; not
-the start of Python and the making of the vectors. CPU seconds say more where others use the machine. Recall is that of all pairs where an exact search is run
-(--truth), else of the pairs of 2,000 random queries answered exactly.
+the start of Python and the making of the vectors. CPU seconds say more where others use the machine. Recall is that of
+all pairs where an exact search is run (--truth), else of the pairs of 2,000 random queries answered exactly.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ def run_one(name: str, file: Path, threshold: float, out: Path) -> dict[str, Any
     np.save(out, found.pairs)
     kept = int((settled.survivor == np.arange(len(vectors.number))).sum())
     return {
-        "seconds": seconds, "cpu": cpu, "stages": spent, "peak": _peak(), "before": before, "kept": kept, "pairs": len(found.pairs),
+        "seconds": seconds, "cpu": cpu, "stages": spent, "peak": _peak(), "before": before, "kept": kept,
+        "pairs": len(found.pairs),
         "gains": np.bincount(found.step).tolist(), "comparisons": sum(rows * columns for rows, columns in shapes),
         "bare": bare(shapes, vectors.dim),
     }  # fmt: skip
@@ -173,9 +174,8 @@ def growth(args: argparse.Namespace, folder: Path) -> None:
         truth = known_pairs(file, args.threshold, every=False)
         seconds.append(facts["cpu"])
         recall = np.isin(truth, codes(pairs, n)).mean()
-        print(
-            f"{n:>9,}: {facts['seconds']:7.2f} s, {facts['cpu']:.2f} s of CPU, peak {facts['peak']:.2f} GB, recall {recall:.5f} of {len(truth):,}"
-        )
+        spent = f"{facts['seconds']:7.2f} s, {facts['cpu']:.2f} s of CPU, peak {facts['peak']:.2f} GB"
+        print(f"{n:>9,}: {spent}, recall {recall:.5f} of {len(truth):,}", flush=True)
         print_stages(args.methods[0], facts)
         file.unlink()
     power, factor = np.polyfit(np.log(args.growth), np.log(seconds), 1)

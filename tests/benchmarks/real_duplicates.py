@@ -3,8 +3,9 @@
     python -m tests.benchmarks.real_duplicates POOL… [--sheets FOLDER]
 
 Pools lie as `sluice curate` reads them; they are embedded with the shipped encoder. `removed` is by the default method,
-`rule` by the same rule on all pairs. Each removed picture is compared with the one that stays for it
-(tasks/templates.py): the same picture (at most LEAST pixels of 64 × 64 differ), one that differs in a region, or
+`rule` by the same rule on all pairs. `recall` leaves out rows with more near rows than a search keeps; `near survivors`
+are those that another survivor is near to. Each removed picture is compared with the one that stays for it
+(tasks/templates.py): the same picture (fewer than LEAST pixels of 64 × 64 differ), one that differs in a region, or
 another one. Sheets show removed pictures beside what stays for them, for a person to judge.
 """
 
@@ -26,6 +27,7 @@ import pyarrow.compute as pc
 from tasks import dedup
 from tasks.files import read_table
 from tasks.lake import Version
+from tasks.near_pairs import PAIRS_PER_SAMPLE
 from tasks.pictures import thumbnails
 from tasks.preferred import Pool, read_pool
 from tasks.samples import DUPLICATE, KEPT, OK
@@ -58,7 +60,7 @@ def measure(version: Version, sheets: Path | None) -> None:
     pictures = thumbnails(version, pool.sample, 128)
     squares = {row: square(data) for row, data in pictures.items() if data}
     print(f"\n{version.lake.pool}: {len(pool.sample):,} usable samples, {len(vectors):,} distinct vectors")
-    heads = ("threshold", "pairs", "recall", "missed", "removed", "rule", "groups", "seconds")
+    heads = ("threshold", "pairs", "recall", "missed", "near survivors", "removed", "rule", "groups", "seconds")
     print(" | ".join(heads), "| judged: same | region | other | survivors of", " | ".join(CASES))
     for number, threshold in enumerate(THRESHOLDS):
         start = time.perf_counter()
@@ -71,7 +73,8 @@ def measure(version: Version, sheets: Path | None) -> None:
         recall, missed = pair_recall(truth, found, len(vectors))
         judged = judge(done, squares)
         print(
-            f"{threshold:g} | {len(truth):,} | {recall:.5f} | {missed:,} | {told['removed']:,} | {wanted:,} | "
+            f"{threshold:g} | {len(truth):,} | {recall:.5f} | {missed:,} | "
+            f"{near_survivors(truth, done, pool):.2%} | {told['removed']:,} | {wanted:,} | "
             f"{told['groups']:,} | {seconds:.1f} | {' | '.join(f'{share:.1%}' for share in judged)} | "
             f"{' | '.join(survivors_of(done, case) for case in CASES)}",
             flush=True,
@@ -102,12 +105,20 @@ def found_pairs(done: Version, pool: Pool) -> np.ndarray:
 
 
 def pair_recall(truth: np.ndarray, found: np.ndarray, n: int) -> tuple[float, int]:
-    """Share of the true pairs that were found, and how many were not, without rows whose list was cut on purpose: those
-    with more than 127 preferred near rows keep the most preferred."""
-    crowded = np.bincount(truth[:, 1], minlength=n) >= 128
+    """Share of the true pairs that were found, and how many were not, without the rows that have more preferred near
+    rows than a search keeps."""
+    crowded = np.bincount(truth[:, 1], minlength=n) >= PAIRS_PER_SAMPLE
     wanted = truth[~crowded[truth[:, 1]]]
     known = np.isin(wanted[:, 0] * n + wanted[:, 1], found[:, 0] * n + found[:, 1])
     return float(known.mean()) if len(known) else 1.0, int((~known).sum())
+
+
+def near_survivors(truth: np.ndarray, done: Version, pool: Pool) -> float:
+    """Share of the surviving vectors that another one is near to: what the search missed."""
+    verdict = np.asarray(done.table("decision", ["verdict"])["verdict"])[pool.sample]
+    alive = np.zeros(pool.kinds, bool)
+    alive[pool.kind[verdict == KEPT]] = True
+    return len(np.unique(truth[alive[truth].all(axis=1)])) / max(int(alive.sum()), 1)
 
 
 def removed_pairs(done: Version) -> list[tuple[int, int]]:

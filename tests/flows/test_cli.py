@@ -16,7 +16,7 @@ from tasks.errors import SluiceError
 from tests.drawn_pool import draw_pool
 from tests.flows.runs import curated
 
-COMMANDS = [command.callback.__name__ for command in cli.app.registered_commands if command.callback]
+COMMANDS = [command.name or command.callback.__name__ for command in cli.app.registered_commands if command.callback]
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 
 from flows.search import Asked, run_search, write
 from tasks import embed, ingest, search
-from tasks.errors import EncoderError, PoolError, UsageError
+from tasks.errors import EncoderError, LakeError, PoolError, UsageError
 from tasks.lake import Version
 from tasks.search_exact import Nearest
 from tasks.search_images import embedder_of, read_images
@@ -130,6 +130,12 @@ def test_a_search_in_which_nothing_can_be_used_says_so(made: Version, asked: Pat
     told = run(made, asked.parent / "alone", control=asked.parent / "alone")
     assert told["searched"] == 0 and told["rates"][0]["upper"] is None  # type: ignore[index]
     assert "No image could be searched for" in write(told, made, asked, tmp_path / "out")[0].read_text()
+
+
+def test_a_version_whose_files_are_gone_is_not_searched(made: Version, asked: Path) -> None:
+    gone = made.derive("embed", columns={"embedding": "gone"})
+    with pytest.raises(LakeError, match="lacks"):
+        run(gone, asked)
 
 
 def test_the_bound_of_none_of_n_is_that_of_the_article_on_zero_numerators() -> None:

@@ -42,13 +42,6 @@ def rows(table: pa.Table, *by: str) -> list[dict[str, Any]]:
     return sorted(table.to_pylist(), key=lambda row: [row[name] for name in by])
 
 
-def test_members_by_terms_are_the_samples_with_a_term_of_the_group(db: Database) -> None:
-    db.add("token", pa.table({"sample": [0, 0, 1, 2], "term": [7, 8, 7, 9]}))
-    db.add("group_term", pa.table({"group": [0, 0, 1], "term": [7, 8, 8]}))
-    found = rows(db.run("association", "members_by_terms"), "sample", "group")
-    assert [(row["sample"], row["group"]) for row in found] == [(0, 0), (0, 0), (0, 1), (1, 0)]
-
-
 def test_members_by_groups_are_in_all_that_is_demanded_and_in_nothing_excluded_or_in_a_part(db: Database) -> None:
     rules = [(5, "all", 0), (5, "without", 1), (6, "all", 0), (6, "all", 2), (7, "part", 1), (7, "part", 2)]
     columns = zip(*rules, strict=True)
@@ -183,7 +176,7 @@ def test_first_are_as_many_of_each_stratum_as_wanted_with_the_labels_that_they_h
 
 def test_every_question_states_its_grain_first_and_is_lower_case() -> None:
     files = sorted((SQL / "association").glob("*.sql"))
-    assert len(files) == 12
+    assert len(files) == 11
     for file in files:
         text = file.read_text("utf-8")
         assert text.startswith("-- one row"), file.name

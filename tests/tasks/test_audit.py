@@ -166,7 +166,15 @@ def test_run_leaves_the_artifact_and_the_summary_and_the_stage_as_it_was(tmp_pat
     assert words["term"].to_pylist() == ["a", "a cat", "a dog", "cat", "dog"]
     assert version.stage == "filter"
     assert version.summary["audit"]["keywords"][0]["change_filter"] == -0.333333
-    settings = {"keywords": ("dog",), "groups": "", "min_count": 20, "fdr": 0.05, "tau": 0.01, "phrases": 3}
+    settings = {
+        "keywords": ("dog",),
+        "groups": "",
+        "min_count": 20,
+        "fdr": 0.05,
+        "tau": 0.01,
+        "target_share": {},
+        "phrases": 3,
+    }
     assert version.config["audit"] == settings
     assert version.missing() == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -10,6 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.balance import Limits, capped, effective_sample_size, meet, pareto_k, solve, spread
+from tasks.threads import one_thread
+
+
+@pytest.fixture(autouse=True, scope="module")
+def single() -> Iterator[None]:
+    """One thread, as where weights are made: several would wait for each other on a busy machine."""
+    with one_thread():
+        yield
 
 
 def draw(seed: int, n: int = 2000, p: int = 4) -> np.ndarray:

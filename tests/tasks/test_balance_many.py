@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
 from tasks.balance import solve
 from tasks.balance_many import solve_many
+from tasks.threads import one_thread
+
+
+@pytest.fixture(autouse=True, scope="module")
+def single() -> Iterator[None]:
+    """One thread, as where weights are made: several would wait for each other on a busy machine."""
+    with one_thread():
+        yield
 
 
 def problem(seed: int = 0, n: int = 2000, p: int = 6) -> np.ndarray:

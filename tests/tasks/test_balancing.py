@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csc_array
 
-from tasks import features, heldout, probe
+from tasks import effects, features, heldout, probe
 from tasks.balance import Limits, capped, effective_sample_size
 from tasks.balancing import Balanced, balance_pool, unbalanced
 from tasks.features import Pool, Terms
@@ -17,6 +18,13 @@ from tasks.threads import one_thread
 
 LIMITS = Limits(cap=10.0, ess_floor=0.5)
 SHAPES = ("smooth", "group", "product")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def single() -> Iterator[None]:
+    """One thread, as where weights are made: several would wait for each other on a busy machine."""
+    with one_thread():
+        yield
 
 
 class Simulated(NamedTuple):
@@ -135,6 +143,36 @@ def test_groups_asked_for_get_their_share_of_the_pool() -> None:
         assert abs(row["change_after"]) < 1e-6
     assert found.weights.mean() == pytest.approx(1, abs=1e-6)
     assert effective_sample_size(found.weights) >= 0.5 * len(found.weights)
+
+
+def test_where_a_part_of_the_samples_chooses_all_are_weighed_and_groups_are_met_on_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = simulate(1, "group")
+    asked = terms(made.shown.has.toarray()[:, 0])
+    whole = balanced(made, asked)
+    monkeypatch.setattr(effects, "SAMPLES", 2500)
+    part = balanced(made, asked)
+    assert len(part.weights) == made.pool.kept.sum()
+    assert abs(part.facts["restored"][0]["change_after"]) < 1e-6
+    assert np.corrcoef(part.weights, whole.weights)[0, 1] > 0.9
+
+
+def test_without_components_and_words_there_is_nothing_to_balance_but_the_groups() -> None:
+    made = simulate(1, "group")._replace(shown=no_terms(4000))
+    asked = terms(simulate(1, "group").shown.has.toarray()[:, 0])
+    found = balance_pool(made.pool, asked, made.shown, np.empty((4000, 0)), LIMITS, 5)
+    assert found.model["features"] == ["group 0"]
+    assert abs(found.facts["restored"][0]["change_after"]) < 1e-6
+
+
+def test_a_filter_that_removed_only_copies_balances_no_feature() -> None:
+    made = simulate(1, "chance")
+    unit = np.arange(4000) // 2
+    pool = Pool(np.arange(4000) % 2 == 0, made.pool.usable, unit, np.full(4000, 0.5))
+    found = balanced(made._replace(pool=pool))
+    assert (found.weights == 1).all()
+    assert found.facts["penalty"] is None
 
 
 def test_a_group_that_the_filter_mostly_removed_is_not_restored() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,8 +13,16 @@ from scipy.sparse import csc_array
 from tasks import coarse, effects, features
 from tasks.effects import Choice, choose, forward
 from tasks.keep_model import Target
+from tasks.threads import one_thread
 
 NAMES = tuple(f"w{i}" for i in range(20))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def single() -> Iterator[None]:
+    """One thread, as where weights are made: several would wait for each other on a busy machine."""
+    with one_thread():
+        yield
 
 
 def found(harm: str, seed: int = 0, held: np.ndarray | None = None, n: int = 6000) -> Choice:
@@ -64,10 +74,34 @@ def test_held_words_are_neither_features_nor_in_pairs_and_others_stay() -> None:
     assert not any("w7" in name.split(" and ") for name in names(choice, 1))
 
 
+def test_few_removed_among_many_are_all_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(effects, "SAMPLES", 2000)
+    rng = np.random.default_rng(3)
+    embedding, n = rng.normal(size=(20_000, 4)) * np.array([4, 3, 2, 1]), 20_000
+    kept = rng.random(n) > 1 / (1 + np.exp(5.5 - 1.2 * embedding[:, 0] / 4))
+    basis = features.components_of([features.moments(embedding, np.ones(n, dtype=bool))], 4)
+    full = coarse.linear([embedding.astype(np.float32)], basis, csc_array((n, 0)))
+    choice = choose(full, Target(kept, np.ones(n)), np.zeros((1, 0), dtype=bool), 0)
+    assert names(choice) == ["component 0"]
+    assert choice.start.coefficients[:, 0] == pytest.approx([5.5, -1.2], abs=0.4)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_where_all_or_nothing_was_kept_no_feature_is_chosen(kept: bool) -> None:
+    rng = np.random.default_rng(4)
+    embedding = rng.normal(size=(50, 4)).astype(np.float32)
+    basis = features.components_of([features.moments(embedding, np.ones(50, dtype=bool))], 4)
+    full = coarse.linear([embedding], basis, csc_array((50, 0)))
+    choice = choose(full, Target(np.full(50, kept), np.ones(50)), np.zeros((2, 0), dtype=bool), 0)
+    assert choice.used.shape == (2, 0)
+    assert choice.coarse.width == 1
+
+
 def test_the_fits_begin_near_where_they_end() -> None:
     choice = found("component")
     column = 1 + list(choice.coarse.effects.names(NAMES)).index("component 1")
     assert choice.start.coefficients[column, 0] == pytest.approx(-1, abs=0.15)
+    assert choice.start.curvature is not None
     assert choice.start.curvature.shape == (choice.coarse.width, choice.coarse.width)
 
 

@@ -16,7 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from safetensors.numpy import load_file
+from typer.testing import CliRunner
 
+from flows import cli
 from tasks import embed, forget, ingest, search_index, tombstones
 from tasks.annotated import check
 from tasks.errors import LakeError, UsageError
@@ -24,6 +26,8 @@ from tasks.given import log_path
 from tasks.label_log import Entry, append, read_log
 from tasks.lake import Lake, Version, find_pool
 from tasks.lock import hold
+from tasks.pictures import thumbnails
+from tasks.report import PIXELS
 from tests.drawn_pool import draw_pool
 from tests.flows.runs import curated
 from tests.small_pool import digested, encoded, serial, write_members
@@ -326,3 +330,45 @@ def test_damaged_tombstones_stop_a_run_before_what_was_forgotten_comes_back(lake
     tombstones.path_of(lake).write_text('{"salt": 1}')
     with pytest.raises(LakeError, match="would come back"):
         tombstones.read_tombstones(lake)
+
+
+def test_a_file_that_cannot_be_rewritten_is_named_and_the_request_goes_on_when_it_is_gone(lake: Lake) -> None:
+    uid, version = victim(lake)["uid"], lake.version("latest")
+    damaged = version.artifact("model.redcross") / "labels.parquet"
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:-9])
+    with pytest.raises(LakeError, match=r"labels\.parquet cannot be rewritten"):
+        forget.forget(lake, [uid])
+    damaged.write_bytes(whole)
+    with hold(lake.home, "the next run"):
+        done = forget.finish(lake)
+    assert done is not None and uid in done.samples and uid not in str(pq.read_table(damaged)["uid"].to_pylist())
+
+
+def test_the_commands_ask_tell_and_check(lake: Lake) -> None:
+    uid = victim(lake)["uid"]
+    where = ("--lake", str(lake.root))
+    refused = CliRunner().invoke(cli.app, ["forget", uid, *where])
+    assert isinstance(refused.exception, UsageError) and "--yes" in str(refused.exception)
+    assert "near-duplicates that stay" in refused.output and "a copy" in refused.output
+    before = contents(lake)
+    done = json.loads(CliRunner().invoke(cli.app, ["forget", uid, "--yes", "--json", *where]).stdout)
+    assert contents(lake) != before and done["versions"] == [1, 2, 3, 4, 5]
+    assert "forgotten 1 sample at" in CliRunner().invoke(cli.app, ["show", "latest", *where]).output
+    assert "quarantined by forget" in CliRunner().invoke(cli.app, ["why", uid, *where]).output
+    checked = CliRunner().invoke(cli.app, ["verify", *where])
+    assert checked.exit_code == 0 and "changed by a deletion request" in checked.output
+    version = lake.version("latest")
+    version.column_path("embedding", version.parts[0]).write_bytes(b"x")
+    checked = CliRunner().invoke(cli.app, ["verify", "--json", *where])
+    assert checked.exit_code == 1 and len(json.loads(checked.stdout)["corrupt"]) == 1
+
+
+def test_the_report_shows_its_picture_no_more(lake: Lake) -> None:
+    gone, version = victim(lake), lake.version("latest")
+    picture = thumbnails(version, [gone["row"]], PIXELS)[gone["row"]]
+    report = version.artifact("published") / "report.html"
+    assert picture is not None and picture in report.read_text()
+    forget.forget(lake, [gone["uid"]])
+    assert picture not in report.read_text() and "data:image/webp" in report.read_text()
+    assert thumbnails(version, [gone["row"]])[gone["row"]] is None

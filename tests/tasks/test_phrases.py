@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def test_frequent_phrases_are_those_that_plain_python_finds(
     with tempfile.TemporaryDirectory() as root:
         version = version_of(Path(root), captions)
         words = read_words(version)
-        # words are pruned by captions that have them, phrases by how often they stand: none of min_count captions is lost
+        # pruned are words by captions that have them, phrases by how often they stand: nothing frequent is lost
         phrases = frequent_phrases(version, words, min_count, longest)
         names = phrases.vocabulary.to_pylist()
         per_caption = {phrase: sum(phrase in one for one in found) for phrase in total}
@@ -86,3 +87,19 @@ def test_words_alone_leave_nothing_behind(tmp_path: Path) -> None:
     phrases = frequent_phrases(version, read_words(version), 1, 1)
     assert len(phrases.vocabulary) == 0 and phrases.lists.lengths.tolist() == [0, 0]
     assert not list((version.lake.home / "artifacts").glob("phrases-*"))
+
+
+def test_a_long_caption_takes_time_in_proportion_to_its_length(tmp_path: Path) -> None:
+    """A hundred kilobytes of the very words that are asked for."""
+
+    def seconds(length: int) -> float:
+        version = version_of(tmp_path / str(length), ["a b " * (length // 4), "a " * (length // 2), "b"])
+        words, start = read_words(version), time.perf_counter()
+        lists = standing(words, [["a", "b", "a"], ["b", "b"], ["a"] * 5])
+        phrases = frequent_phrases(version, words, 1, 3)
+        assert lists.lengths.tolist() == [1, 1, 0]
+        assert set(phrases.vocabulary.to_pylist()) == {"a b", "b a", "a a", "a b a", "b a b", "a a a"}
+        return time.perf_counter() - start
+
+    short, long = seconds(10_000), seconds(100_000)
+    assert long < 40 * short + 0.5

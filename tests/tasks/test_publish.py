@@ -25,7 +25,8 @@ def test_the_artifact_holds_the_table_the_report_the_card_and_the_words(version:
     done = publish.run(version, publish.Config(), serial)
     assert done.stage == "publish"
     assert done.columns == version.columns
-    assert done.summary["publish"]["files"] == ["README.md", "report.html", "samples.parquet", "words.csv"]
+    reviewed = ["duplicates_review.csv", "duplicates_review.parquet"]
+    assert done.summary["publish"]["files"] == ["README.md", *reviewed, "report.html", "samples.parquet", "words.csv"]
     assert done.summary["publish"]["rows"] == 24
     assert done.summary["publish"]["bytes"] == sum(map(len, files(done).values()))
     assert pq.read_table(done.artifact("published") / "samples.parquet").equals(contract(version))

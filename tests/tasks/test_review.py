@@ -7,10 +7,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow.csv
 import pyarrow.parquet as pq
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+import tasks
 from tasks.lake import Version
 from tasks.review import NAME, REVIEW, compare, context, review, summary, write_review
 from tasks.samples import DUPLICATE, FILTERED, KEPT
+from tasks.wording import count, short
 from tests.tasks import small_version
 
 CAPTIONS = (
@@ -79,3 +82,15 @@ def test_the_page_shows_who_stays_and_who_is_unlike_first(tmp_path: Path) -> Non
     (clocks,) = shown["kinds"][2]["groups"]
     assert [member["caption"] for member in clocks["members"]] == [CAPTIONS[0], CAPTIONS[2], CAPTIONS[1]]
     assert clocks["members"][0]["note"] == "stays"
+
+
+def test_the_fragment_shows_groups_with_captions_escaped(tmp_path: Path) -> None:
+    made = version(tmp_path)
+    shown = context(made, review(made), pictures=False)
+    shown["kinds"][2]["groups"][0]["members"][0]["caption"] = "<b>bold</b>"
+    pages = Environment(loader=FileSystemLoader(Path(tasks.__path__[0])), autoescape=True, undefined=StrictUndefined)
+    pages.filters |= {"count": count, "short": short}
+    strip = "{% macro strip(all) %}{% for one in all %}<i>{{ one.caption }}</i>{% endfor %}{% endmacro %}"
+    text = pages.from_string(strip + '{% include "duplicates_review.html" %}').render(review=shown)
+    assert "Judged differently by the filter" in text and "exchanged" in text
+    assert "&lt;b&gt;bold&lt;/b&gt;" in text and "<b>" not in text

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks import term_sums as kernel
+from tasks.audit_pool import KEPT, REMOVED, UNIT, UNUSABLE, Pool
 from tasks.queries import database
-from tasks.term_sums import KEPT, UNIT, UNUSABLE, Pool, Sums, term_sums
+from tasks.term_sums import Sums, term_sums
 from tasks.tokens import TermLists
 
 TERMS = 6
@@ -46,7 +47,7 @@ def in_sql(lists: TermLists, pool: Pool) -> tuple[pa.Table, pa.Table | None]:
         "sample": usable,
         "unit": unit[usable],
         "unit_size": sizes[unit[usable]],
-        "unfiltered": pool.state[usable] > kernel.REMOVED,
+        "unfiltered": pool.state[usable] > REMOVED,
         "kept": pool.state[usable] == KEPT,
         "mass": pool.mass[usable].astype(np.int64),
         "unit_mass": masses[unit[usable]].astype(np.int64),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def spelled(words: tokens.Words) -> list[list[str]]:
     """Each caption's words in order."""
     vocabulary, ends = words.vocabulary.to_pylist(), words.lists.ends
     names = [vocabulary[term if term >= 0 else ~term] for term in words.lists.terms.tolist()]
-    return [names[start:end] for start, end in zip(ends, ends[1:], strict=False)]
+    return [names[start:end] for start, end in pairwise(ends)]
 
 
 @settings(max_examples=15, deadline=None)

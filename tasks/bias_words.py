@@ -64,7 +64,7 @@ def _tested(told: Bias) -> str:
         verb = "changed" if told.significant else "did not change"
         return f"The one word that is frequent enough to be tested {verb} {how}."
     found = sentence(of(told.significant, told.tested))
-    return f"{found} words that are frequent enough to be tested changed {how}."
+    return f"{found} words and phrases that are frequent enough to be tested changed {how}."
 
 
 def _listed(told: Bias) -> list[str]:

@@ -29,4 +29,4 @@ def audited(root: Path, *, keywords: tuple[str, ...] = ("man", "woman", "unicorn
     weights = [None if verdict == "filtered" else 1.0 for verdict in verdicts]
     (root / "groups.toml").write_text(GROUPS_FILE, "utf-8")
     version = captioned(root, captions, verdicts, weights)
-    return audit.run(version, audit.Config(keywords, str(root / "groups.toml"), min_count=2), map_here)
+    return audit.run(version, audit.Config(keywords, str(root / "groups.toml"), min_count=2, phrases=1), map_here)

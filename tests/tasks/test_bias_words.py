@@ -40,7 +40,7 @@ def test_what_was_removed_more_often_is_told_with_counts_intervals_and_the_rate_
 ) -> None:
     text = said(filtered)["What was removed more often"]
     assert "The filter removed 65 of the 400 usable samples (16.2%)." in text
-    assert "4 of the 7 words that are frequent enough to be tested changed by more than 1% and" in text
+    assert "10 of the 16 words and phrases that are frequent enough to be tested changed by more than 1% and" in text
     assert "false-discovery rate of 5%" in text
     fell = r"Fell most: “sexy” −100\.0% \(97\.1% interval −100\.0% to −\d+\.\d%\) and “woman” −52\.2% \(−6\d\.\d% to"
     assert re.search(fell, text)
@@ -88,7 +88,7 @@ def test_one_word_and_no_significant_one_read_as_a_person_would_say(filtered: Bi
         == "By the filter, none of the 1 group tested became rarer or more frequent beyond chance and 1%."
     )
     none = dataclasses.replace(filtered, significant=0, listed=[])
-    assert "None of the 7 words that are frequent enough" in said(none)["What was removed more often"]
+    assert "None of the 16 words and phrases that are frequent enough" in said(none)["What was removed more often"]
 
 
 def pair(group: str, before: Odds, after: Odds) -> Pair:

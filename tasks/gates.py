@@ -87,6 +87,7 @@ def metrics(version: Version, stage: str) -> dict[str, float | None]:
     if stage == "dedup":
         facts = version.summary.get("dedup", {})
         found["survivor_pairs"] = facts.get("survivor_pairs")
+        found["overfull_groups"] = facts.get("overfull_groups")
         found["pair_recall"] = facts.get("recall", {}).get("estimate")
     if stage == "publish":
         published = version.artifact("published") / "samples.parquet"

@@ -20,14 +20,14 @@ import pyarrow.compute as pc
 
 from tasks import declared_weights, features, probe, propensity, samples, tokens
 from tasks.balance import Floats, Limits, capped, effective_sample_size, pareto_k
-from tasks.balancing import balance_pool, cap_cost, judged_words, unbalanced
+from tasks.balancing import Images, balance_parts, cap_cost, judged_words, unbalanced
 from tasks.declarations import NO_GROUPS, Declared, captions_of, classifiers, declare, plain_name
 from tasks.errors import ConfigError
 from tasks.files import read_table, write_array, write_json
 from tasks.lake import Lake, MapParts, Version
 from tasks.threads import one_thread
 
-REVISION = 1
+REVISION = 2
 DIGITS = 9  # significant, of weights and of every figure that is written
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType(  # the facts of a method that restores and judges nothing
     {
@@ -185,9 +185,9 @@ def _declared_met(data: Data, made: Outcome) -> Outcome:
 
 def _balance(data: Data) -> Outcome:
     found = features.components(data.version, data.map_parts, data.config.components)
-    scores = features.project(data.version.embeddings(), found)
     limits = Limits(data.config.cap, data.config.ess_floor)
-    made = balance_pool(data.pool, data.asked, data.words, scores, limits, data.config.folds)
+    images = Images(data.version.embeddings(), found)
+    made = balance_parts(images, data.pool, (data.asked, data.words), limits, data.config.folds)
     return Outcome(made.weights, made.facts, made.model, {"mean": found.mean, "basis": found.basis})
 
 

@@ -108,6 +108,7 @@ def suite(stage: str, config: Config, threshold: float = 0.0) -> tuple[Bound, ..
             Bound("duplicate_share", 0, config.max_duplicates, "share of what the filter kept removed"),
             zero("orphans", "every duplicate has a kept near-duplicate"),
             zero("survivor_pairs", "no two survivors are verified near-duplicates"),
+            zero("overfull_groups", "no group keeps more than its cap"),
             Bound("duplicate_similarity_min", threshold - 1e-6, 1 + 1e-6, "similarity of a duplicate to its survivor"),
             Bound("pair_recall", config.min_pair_recall, 1, "estimated share of the near-duplicate pairs found"),
         ),

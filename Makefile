@@ -9,7 +9,7 @@ export ANNOY_COMPILER_ARGS := -O3,-ffast-math,-fno-associative-math,-std=c++14
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export DO_NOT_TRACK := 1
 
-.PHONY: setup demo test test-slow lint bench bench-embed bench-flow bench-dedup bench-audit bench-filter bench-certificates bench-labelling bench-bias encoder lock clean
+.PHONY: setup demo test test-slow lint bench bench-embed bench-flow bench-dedup bench-audit bench-filter bench-certificates bench-labelling bench-bias bench-search encoder lock clean
 
 setup: $(READY)
 
@@ -47,7 +47,7 @@ bench-dedup: $(READY)
 	$(BIN)/python -m tests.benchmarks.bench_dedup
 
 bench-audit: $(READY)
-	$(BIN)/python -m tests.benchmarks.bench_audit
+	$(BIN)/python -m tests.benchmarks.bench_audit $(if $(PEERS),--peers $(PEERS))
 
 # What must hold of the filter: learning curves and speed, then certificates, then the labelling page.
 # POOLS: a folder with the pools clipart/ and emoji-noto/ and their labels; without it only planted classes are run.
@@ -60,10 +60,18 @@ bench-certificates: $(READY)
 bench-labelling: $(READY)
 	$(BIN)/python -m tests.benchmarks.bench_labelling
 
-# The audit of words and of term groups, then weights on simulated filters, and their speed.
+# The audit of words and of term groups, weights on simulated filters and their speed, coverage of every interval.
+# PEERS: a Python that has polars and pyspark; FULL=1: as many draws as the README's figures; POOLS: real pools.
 bench-bias: bench-audit
 	$(BIN)/python -m tests.benchmarks.bench_association
-	$(BIN)/python -m tests.benchmarks.bench_weights
+	$(BIN)/python -m tests.benchmarks.bench_weights $(if $(FULL),--seeds 20 --samples 10000 20000 --speed 1000000)
+	$(BIN)/python -m tests.benchmarks.planted_association
+	$(BIN)/python -m tests.benchmarks.bench_coverage $(if $(FULL),--draws 1000)
+	$(if $(POOLS),$(BIN)/python -m tests.benchmarks.weight_tables $(POOLS)/emoji-noto $(POOLS)/emoji-noto-labels.csv romance)
+
+# Generated images against a million training images: exact, and with the index.
+bench-search: $(READY)
+	$(BIN)/python -m tests.benchmarks.bench_search
 
 # Trains the demo's encoder again, and measures it: POOL is a drawn demo pool, CLIPART a pool of public-domain clip-art.
 encoder: $(READY)

@@ -12,8 +12,8 @@ import typer
 
 from flows.options import HERE, JsonOption, LakeOption, PoolOption, show, tell
 from tasks.errors import UsageError
+from tasks.groups.term_groups import TermGroups, read_groups
 from tasks.lake import Version, find_pool
-from tasks.term_groups import TermGroups, read_groups
 
 Tables = Mapping[str, pa.Table]
 
@@ -55,7 +55,7 @@ def audit(
 
 
 def _lines(path: Path) -> tuple[str, ...]:
-    from tasks.tokens import tokenise
+    from tasks.words.tokens import tokenise
 
     try:
         found = tuple(dict.fromkeys(line.strip() for line in path.read_text("utf-8-sig").splitlines() if line.strip()))
@@ -89,7 +89,7 @@ def _against_pool(version: Version, keywords: Sequence[str], groups: TermGroups 
 
 
 def _against(version: Version, other: Version, keywords: Sequence[str], groups: TermGroups | None) -> Tables:
-    from tasks.comparison import Asked, compare
+    from tasks.groups.comparison import Asked, compare
 
     made, facts = compare(version, other, Asked(tuple(keywords)), _here, groups)
     samples = facts["samples"]

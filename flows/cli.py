@@ -79,7 +79,7 @@ def _curate(
         """Say what is wrong with the call before a run begins."""
         from flows.config import read_config
         from flows.runtime import check_address
-        from tasks.pools import list_shards
+        from tasks.reading.pools import list_shards
 
         read_config(config)
         list_shards(pool)
@@ -99,7 +99,7 @@ def _curate(
 
 
 def _print_report(lake: Lake, version: str) -> None:
-    from tasks.screen import screen
+    from tasks.reporting.screen import screen
 
     render(screen(lake.version(version)))
 
@@ -160,7 +160,7 @@ def diff(
     Example: sluice diff 5 latest
     """
     from flows.tables import diff_text
-    from tasks import history
+    from tasks.records import history
 
     home = find_pool(lake, pool)
     found = history.diff(home.version(before), home.version(after))
@@ -180,7 +180,7 @@ def why(
     Example: sluice why 031f0bb60e75c57deeb8b23df90726b2
     """
     from flows.tables import why_text
-    from tasks import history
+    from tasks.records import history
 
     found = history.why(find_pool(lake, pool).version(version), uid)
     print(json.dumps(found, indent=1, ensure_ascii=False) if as_json else why_text(found))
@@ -201,7 +201,7 @@ def export(
 
     Example: sluice export latest --format webdataset --out ./curated
     """
-    from tasks import export_datacomp, export_kohya, exports
+    from tasks.exporting import export_datacomp, export_kohya, exports
 
     found = find_pool(lake, pool).version(version)
     settings: dict[str, Any] = {"seed": seed} | ({} if factor is None else {"factor": factor})

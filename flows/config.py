@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from tasks import audit, dedup, embed, filter, gates, ingest, publish, reweight
-from tasks.category_spec import with_specification
-from tasks.declarations import NO_GROUPS, declare, refuse_unknown
+from tasks.classifying.category_spec import with_specification
 from tasks.errors import ConfigError
-from tasks.targets import read_targets
-from tasks.term_groups import read_groups
+from tasks.groups.term_groups import read_groups
+from tasks.weights.declarations import NO_GROUPS, declare, refuse_unknown
+from tasks.weights.targets import read_targets
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,15 +16,17 @@ from flows.record import Record, code_revision, recorded
 from flows.runtime import Runtime, decoders
 from flows.stages import REVISIONS, STAGES, Stage, Work, audited
 from flows.texts import failure, stage_line, stage_markdown
-from tasks import embed, forget, gates, lineage
+from tasks import embed, gates
+from tasks.classifying.given import log_path
 from tasks.errors import GateFailed, LakeError, PoolError, UsageError
 from tasks.files import digests
-from tasks.given import log_path
+from tasks.forgetting import forget
+from tasks.labels.rounds import latest_round
 from tasks.lake import Lake, Version, digest_of, open_lake
 from tasks.lock import hold, now
-from tasks.pools import Shard, list_shards, shard_digest
-from tasks.rounds import latest_round
-from tasks.tombstones import read_tombstones
+from tasks.reading.pools import Shard, list_shards, shard_digest
+from tasks.reading.tombstones import read_tombstones
+from tasks.records import lineage
 
 
 @flow(name="curate", log_prints=False)

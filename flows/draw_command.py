@@ -26,10 +26,10 @@ def draw(
 
     Example: sluice label draw "sexual verdict" --groups people.toml --among gender/woman --out drawn.csv
     """
-    from tasks.drawn_labels import write_drawn
-    from tasks.label_draw import Draw, plan
-    from tasks.term_groups import read_groups
-    from tasks.tokens import write_tokens
+    from tasks.groups.drawn_labels import write_drawn
+    from tasks.groups.label_draw import Draw, plan
+    from tasks.groups.term_groups import read_groups
+    from tasks.words.tokens import write_tokens
 
     found = find_pool(lake, pool).version(version)
     known, asked = read_groups(groups), Draw(tuple(among), labels, seed=seed)

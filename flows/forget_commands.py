@@ -27,8 +27,8 @@ def forget(
 
     Example: sluice forget 031f0bb60e75c57deeb8b23df90726b2 --yes
     """
-    from tasks.forget import find, finish
-    from tasks.forget import forget as serve
+    from tasks.forgetting.forget import find, finish
+    from tasks.forgetting.forget import forget as serve
     from tasks.lock import hold
 
     home = find_pool(lake, pool)
@@ -51,8 +51,8 @@ def forget(
 
 def _what_goes(lake: Lake, uids: list[str], found: list[str]) -> str:
     """The samples that a request takes, copies included, and others that look like them."""
-    from tasks.forget import near_duplicates
-    from tasks.wording import plural, short
+    from tasks.forgetting.forget import near_duplicates
+    from tasks.reporting.wording import plural, short
 
     samples = sorted(set(found))
     copies = sorted(set(samples) - {uid.lower() for uid in uids})
@@ -77,7 +77,7 @@ def verify(
 
     Example: sluice verify latest
     """
-    from tasks.annotated import check
+    from tasks.forgetting.annotated import check
 
     found = check(find_pool(lake, pool).version(version))
     if as_json:

@@ -17,14 +17,15 @@ from flows.config import CurateConfig, read_config
 from flows.progress import Reporter
 from flows.record import Record, recorded
 from flows.runtime import Runtime
-from tasks import active, embed, round_report
-from tasks.active import Ask
-from tasks.category_spec import Category
+from tasks import embed
+from tasks.classifying.category_spec import Category
 from tasks.errors import UsageError
 from tasks.files import digests
+from tasks.labelling import active, round_report
+from tasks.labelling.active import Ask
+from tasks.labels.rounds import Round, latest_round
 from tasks.lake import Lake, find_pool
 from tasks.lock import hold
-from tasks.rounds import Round, latest_round
 
 
 @flow(name="label", log_prints=False)

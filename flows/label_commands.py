@@ -15,7 +15,7 @@ from tasks.errors import Interrupted, UsageError
 from tasks.lake import find_pool
 
 if TYPE_CHECKING:
-    from tasks.label_files import Destination, Imported
+    from tasks.labels.label_files import Destination, Imported
     from tasks.lake import Lake
 
 app = typer.Typer(no_args_is_help=True, help="Label samples, certify a filter.", rich_markup_mode="rich")
@@ -48,7 +48,7 @@ def next_round(
 
     def check() -> None:
         from flows.label import chosen
-        from tasks.active import Ask
+        from tasks.labelling.active import Ask
 
         Ask(labels=labels, certify=certify, seeds=seeds, arms=arms)
         chosen(find_pool(lake, pool), _config(config), category)
@@ -88,8 +88,8 @@ def import_labels(
 
     Example: sluice label import weapon answers.csv --annotator ada
     """
-    from tasks.given import log_path
-    from tasks.label_log import append
+    from tasks.classifying.given import log_path
+    from tasks.labels.label_log import append
 
     home = find_pool(lake, pool)
     found = _brought(form, file, _destination(home, category), annotator or getpass.getuser())
@@ -98,8 +98,8 @@ def import_labels(
 
 
 def _brought(form: str, file: Path, into: Destination, annotator: str) -> Imported:
-    from tasks.label_files import import_csv
-    from tasks.label_studio import import_annotations
+    from tasks.labels.label_files import import_csv
+    from tasks.labels.label_studio import import_annotations
 
     if form == "csv":
         return import_csv(file, into, annotator)
@@ -109,11 +109,11 @@ def _brought(form: str, file: Path, into: Destination, annotator: str) -> Import
 
 
 def _destination(home: Lake, category: str) -> Destination:
-    from tasks.active import newest_version
-    from tasks.given import log_path
-    from tasks.label_files import Destination
-    from tasks.label_log import read_log
-    from tasks.rounds import read_rounds
+    from tasks.classifying.given import log_path
+    from tasks.labelling.active import newest_version
+    from tasks.labels.label_files import Destination
+    from tasks.labels.label_log import read_log
+    from tasks.labels.rounds import read_rounds
 
     uids = frozenset(newest_version(home).table("samples", ["uid"])["uid"].to_pylist())
     return Destination(
@@ -134,9 +134,9 @@ def export_labels(
 
     Example: sluice label export weapon --out weapon.csv
     """
-    from tasks import label_files
-    from tasks.given import log_path
-    from tasks.label_log import read_log, standings
+    from tasks.classifying.given import log_path
+    from tasks.labels import label_files
+    from tasks.labels.label_log import read_log, standings
 
     home = find_pool(lake, pool)
     entries = read_log(log_path(home, category), category).entries
@@ -151,10 +151,10 @@ def export_labels(
 
 
 def _write_tasks(home: Lake, category: str, out: Path) -> str:
-    from tasks.blocklist import blocked_rows
-    from tasks.label_studio import labelling_config, write_tasks
-    from tasks.pictures import thumbnails
-    from tasks.rounds import latest_round
+    from tasks.classifying.blocklist import blocked_rows
+    from tasks.labels.label_studio import labelling_config, write_tasks
+    from tasks.labels.rounds import latest_round
+    from tasks.reporting.pictures import thumbnails
 
     asked = latest_round(home, category)
     if asked is None:
@@ -188,7 +188,7 @@ def status(
     """
     from flows.label import chosen
     from flows.label_texts import status_text
-    from tasks.label_status import status_of
+    from tasks.labelling.label_status import status_of
 
     home = find_pool(lake, pool)
     (wanted,) = chosen(home, _config(config), category)
@@ -214,7 +214,7 @@ def plan(
     """
     from flows.label import chosen
     from flows.label_texts import plan_text
-    from tasks.label_status import plan_of
+    from tasks.labelling.label_status import plan_of
 
     home = find_pool(lake, pool)
     (wanted,) = chosen(home, _config(config), category)

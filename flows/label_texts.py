@@ -8,8 +8,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from tasks.certificate import percent_down, percent_up
-from tasks.wording import count, figures, plural, share
+from tasks.certifying.certificate import percent_down, percent_up
+from tasks.reporting.wording import count, figures, plural, share
 
 
 def round_text(told: Mapping[str, Any]) -> Text:

@@ -15,7 +15,7 @@ from tasks.lake import Lake, Version, find_pool, open_lake
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from tasks.preview import Preview
+    from tasks.looking.preview import Preview
 
 
 def dedup_preview(
@@ -34,8 +34,8 @@ def dedup_preview(
 
     Example: sluice dedup-preview latest --out preview.html
     """
-    from tasks import preview, preview_page, template_families
     from tasks.files import write_text
+    from tasks.looking import preview, preview_page, template_families
 
     chosen = _chosen(lake, what, pool, version)
     seen = preview.look(chosen)
@@ -75,7 +75,7 @@ def removal_table(found: Preview) -> Table:
     """One line a threshold; the version's own is marked."""
     from rich.table import Table
 
-    from tasks.wording import count, share
+    from tasks.reporting.wording import count, share
 
     table = Table(box=None, pad_edge=False)
     for head in ("threshold", "removed", "of what the filter kept", "groups", "with one as similar"):

@@ -13,13 +13,14 @@ from prefect import flow
 
 from flows.config import read_config
 from flows.progress import Reporter
-from tasks import embed, search_sheet
-from tasks import search as searching
+from tasks import embed
 from tasks.embed import Embedder
 from tasks.errors import LakeError
 from tasks.files import digests, write_json, write_table, write_text
 from tasks.lake import Version, find_pool
-from tasks.search_images import Images, embedder_of, read_images
+from tasks.searching import search as searching
+from tasks.searching import search_sheet
+from tasks.searching.search_images import Images, embedder_of, read_images
 
 
 @flow(name="search", log_prints=False)

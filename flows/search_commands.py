@@ -35,7 +35,7 @@ def search(
     Example: sluice search ./generated --control ./held-out --out ./sheet
     """
     from flows.search import Asked, run_search, write
-    from tasks.search import Config
+    from tasks.searching.search import Config
 
     found = find_pool(lake, pool).version(version)
     told = run_search(found, Asked(images, control, Config(above, neighbors, index)), config)
@@ -52,8 +52,8 @@ def search_text(told: dict[str, Any]) -> Group:
     from rich.console import Group
     from rich.markup import escape
 
-    from tasks import search_sheet
-    from tasks.wording import short
+    from tasks.reporting.wording import short
+    from tasks.searching import search_sheet
 
     lines = [search_sheet.headline(told), search_sheet.lead(told), *search_sheet.notes(told)]
     lines += [f"  not used: {short(one['name'], 100)}: {one['reason']}" for one in told["unusable"][:SHOWN]]
@@ -66,7 +66,7 @@ def _table(near: list[dict[str, Any]]) -> Any:
     from rich.markup import escape
     from rich.table import Table
 
-    from tasks.wording import short
+    from tasks.reporting.wording import short
 
     table = Table("image", "cosine", "nearest", "verdict", "group", "let in", "caption", box=None, pad_edge=False)
     for one in near:

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from flows.config import CurateConfig
 from tasks import audit, dedup, embed, filter, ingest, publish, reweight
+from tasks.groups.term_groups import read_groups
 from tasks.lake import MapParts, Version
-from tasks.pools import Shard
-from tasks.targets import read_targets
-from tasks.term_groups import read_groups
+from tasks.reading.pools import Shard
+from tasks.weights.targets import read_targets
 
 
 @dataclasses.dataclass(frozen=True)

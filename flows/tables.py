@@ -9,10 +9,10 @@ import pyarrow.compute as pc
 from rich.markup import escape
 from rich.table import Table
 
-from tasks import annotated
+from tasks.forgetting import annotated
 from tasks.gates import Result
 from tasks.lake import Version
-from tasks.wording import plural
+from tasks.reporting.wording import plural
 
 
 def show_text(version: Version) -> str:

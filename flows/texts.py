@@ -7,7 +7,7 @@ from typing import Any
 
 from tasks.gates import Result
 from tasks.lake import Version
-from tasks.wording import short
+from tasks.reporting.wording import short
 
 SHOWN = 5  # broken shards
 

@@ -17,9 +17,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks import changes, tokens
-from tasks.association import audit_groups
-from tasks.change_figures import (
+from tasks.errors import ConfigError
+from tasks.files import write_table
+from tasks.groups.association import audit_groups
+from tasks.groups.term_groups import TermGroups, read_groups
+from tasks.lake import Lake, MapParts, Version
+from tasks.words import changes, tokens
+from tasks.words.change_figures import (
     DIGITS,
     LEVEL,
     bounds,
@@ -29,11 +33,7 @@ from tasks.change_figures import (
     removal_figures,
     through_filter,
 )
-from tasks.counting import Counts, count_terms
-from tasks.errors import ConfigError
-from tasks.files import write_table
-from tasks.lake import Lake, MapParts, Version
-from tasks.term_groups import TermGroups, read_groups
+from tasks.words.counting import Counts, count_terms
 
 REVISION = 2
 LISTED = 10  # falls, and rises, that the summary names

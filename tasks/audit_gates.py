@@ -27,10 +27,10 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks import tokens
 from tasks.errors import ConfigError
 from tasks.files import read_table
 from tasks.lake import Version
+from tasks.words import tokens
 
 
 def _with_bounds(*figures: str) -> frozenset[str]:

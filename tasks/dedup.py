@@ -18,13 +18,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from tasks.candidates import METHODS, Found, Search, find
+from tasks.duplicates.candidates import METHODS, Found, Search, find
+from tasks.duplicates.pair_recall import Asked, Band, Estimate, estimate, residual
+from tasks.duplicates.preferred import NOBODY, PREFER, PREFERRED, Pool, read_pool
+from tasks.duplicates.survivors import Settled, check_survivors, groups, settle
 from tasks.errors import ConfigError
 from tasks.files import read_table, write_json, write_table
-from tasks.pair_recall import Asked, Band, Estimate, estimate, residual
-from tasks.preferred import NOBODY, PREFER, PREFERRED, Pool, read_pool
 from tasks.samples import DUPLICATE
-from tasks.survivors import Settled, check_survivors, groups, settle
 
 if TYPE_CHECKING:
     from tasks.lake import MapParts, Version

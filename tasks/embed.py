@@ -18,14 +18,14 @@ import pyarrow.compute as pc
 from PIL import Image
 
 from tasks import samples
-from tasks.ahead import in_order
-from tasks.encoder import CROPS, SHIPPED, SHIPPED_NOTE, EncoderSpec, encoder, spec_of
+from tasks.encoding.encoder import CROPS, SHIPPED, SHIPPED_NOTE, EncoderSpec, encoder, spec_of
 from tasks.errors import ConfigError, EncoderError, LakeError
 from tasks.files import write_array
-from tasks.images import decode
 from tasks.lake import Lake, MapParts, Part, Version
-from tasks.pools import Shard, bytes_of
-from tasks.reread import Pair, checked, pairs
+from tasks.reading.ahead import in_order
+from tasks.reading.images import decode
+from tasks.reading.pools import Shard, bytes_of
+from tasks.reading.reread import Pair, checked, pairs
 
 REVISION = 1
 
@@ -109,7 +109,7 @@ def embedder(lake: Lake, config: Config, samples_revision: str) -> tuple[str, Em
     `samples_revision` names the rows that the embedding is aligned with: the key of the samples group.
     """
     if config.embeddings is not None:
-        from tasks.clip_retrieval import folder_digest
+        from tasks.encoding.clip_retrieval import folder_digest
 
         return lake.key("embedding", REVISION, folder_digest(config.embeddings, lake.digest), samples_revision), None
     spec = spec_of(config.model, config.pretrained, config.threads, lake.digest)
@@ -159,7 +159,7 @@ def run(
         if not draft.column_path("embedding", part).exists():
             todo[part.part] = (shard, part)
     if sink is None:
-        from tasks.clip_retrieval import take_embeddings
+        from tasks.encoding.clip_retrieval import take_embeddings
 
         take_embeddings(Path(config.embeddings or ""), draft, [part for _, part in todo.values()])
     else:

@@ -17,18 +17,19 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tasks import blocklist, certificate_files, overrides, removal, scoring
-from tasks.blocklist import Blocklist, Hashes
-from tasks.category_spec import Category
+from tasks.certifying import certificate_files
+from tasks.certifying.filter_facts import category_facts
+from tasks.classifying import blocklist, overrides, removal, scoring
+from tasks.classifying.blocklist import Blocklist, Hashes
+from tasks.classifying.category_spec import Category
+from tasks.classifying.filtered_neighbors import near_filtered
+from tasks.classifying.filtered_neighbors import reason as near_reason
+from tasks.classifying.given import Given, given
+from tasks.classifying.judging import Pool, check_classes, judge, match, read_pool
+from tasks.classifying.overrides import Overrides
+from tasks.classifying.perceptual import read_flags
 from tasks.errors import ConfigError
 from tasks.files import write_table
-from tasks.filter_facts import category_facts
-from tasks.filtered_neighbors import near_filtered
-from tasks.filtered_neighbors import reason as near_reason
-from tasks.given import Given, given
-from tasks.judging import Pool, check_classes, judge, match, read_pool
-from tasks.overrides import Overrides
-from tasks.perceptual import read_flags
 from tasks.samples import FILTERED
 
 if TYPE_CHECKING:

@@ -18,14 +18,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image
 
-from tasks import samples, tombstones
-from tasks.ahead import in_order
+from tasks import samples
 from tasks.errors import ConfigError
 from tasks.files import read_table, write_table
-from tasks.images import FORMATS, ImageProblem, decode
 from tasks.lake import Lake, MapParts, Part, Version
-from tasks.pools import Broken, Raw, Shard, bytes_of, failed_rows, read_shard
-from tasks.tombstones import Tombstones
+from tasks.reading import tombstones
+from tasks.reading.ahead import in_order
+from tasks.reading.images import FORMATS, ImageProblem, decode
+from tasks.reading.pools import Broken, Raw, Shard, bytes_of, failed_rows, read_shard
+from tasks.reading.tombstones import Tombstones
 
 REVISION = 1
 

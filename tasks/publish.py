@@ -7,12 +7,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from tasks import card, findings, report, review, tokens
-from tasks.contract import schema
 from tasks.errors import ConfigError
-from tasks.exports import write_samples
+from tasks.exporting.contract import schema
+from tasks.exporting.exports import write_samples
 from tasks.files import write_text
 from tasks.lake import MapParts, Version
+from tasks.reporting import card, findings, report, review
+from tasks.words import tokens
 
 REVISION = 2
 KIND = "published"

@@ -18,14 +18,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks import declared_weights, features, probe, propensity, samples, tokens
-from tasks.balance import Floats, Limits, capped, effective_sample_size, pareto_k
-from tasks.balancing import Images, balance_parts, cap_cost, judged_words, unbalanced
-from tasks.declarations import NO_GROUPS, Declared, captions_of, classifiers, declare, plain_name
+from tasks import samples
 from tasks.errors import ConfigError
 from tasks.files import read_table, write_array, write_json
 from tasks.lake import Lake, MapParts, Version
 from tasks.threads import one_thread
+from tasks.weights import declared_weights, features, probe, propensity
+from tasks.weights.balance import Floats, Limits, capped, effective_sample_size, pareto_k
+from tasks.weights.balancing import Images, balance_parts, cap_cost, judged_words, unbalanced
+from tasks.weights.declarations import NO_GROUPS, Declared, captions_of, classifiers, declare, plain_name
+from tasks.words import tokens
 
 REVISION = 2
 DIGITS = 9  # significant, of weights and of every figure that is written

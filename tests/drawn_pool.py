@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from tasks.pools import Shard, list_shards
+from tasks.reading.pools import Shard, list_shards
 
 SHAPES = ("circle", "square", "triangle", "cross")
 COLOURS = {

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 from tasks.files import digests
 from tasks.lake import Lake, Version, open_lake
-from tasks.pools import Broken, Raw, Shard, list_shards, read_shard, shard_digest
+from tasks.reading.pools import Broken, Raw, Shard, list_shards, read_shard, shard_digest
 
 COLOURS = {"red": (220, 30, 30), "green": (20, 150, 40), "blue": (30, 60, 220), "yellow": (240, 210, 20)}
 SHAPES = ("circle", "square", "triangle", "ring")

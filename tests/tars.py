@@ -5,8 +5,8 @@ from __future__ import annotations
 import tarfile
 from pathlib import Path
 
-from tasks.raw import Broken, Raw, Shard
-from tasks.read_tar import read_tar
+from tasks.reading.raw import Broken, Raw, Shard
+from tasks.reading.read_tar import read_tar
 from tests.small_pool import LIMIT
 
 

@@ -13,10 +13,10 @@ from typing import Any, Final
 import streamlit as st
 
 from infra.dashboard import show
-from tasks.desk import Card, Desk
 from tasks.errors import SluiceError
-from tasks.label_log import NEGATIVE, POSITIVE, UNSURE
-from tasks.thumbnail_cache import ThumbnailCache
+from tasks.labelling.desk import Card, Desk
+from tasks.labels.label_log import NEGATIVE, POSITIVE, UNSURE
+from tasks.reporting.thumbnail_cache import ThumbnailCache
 
 WORDS: Final = {POSITIVE: "Yes", NEGATIVE: "No", UNSURE: "Unsure"}
 KEYS: Final = {POSITIVE: "Y", NEGATIVE: "N", UNSURE: "U"}

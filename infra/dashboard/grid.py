@@ -7,9 +7,9 @@ from typing import Final
 import streamlit as st
 
 from infra.dashboard import controls, show
-from tasks.desk import Card, Desk
-from tasks.label_log import NEGATIVE, POSITIVE, UNSURE
-from tasks.thumbnail_cache import Thumbnail, ThumbnailCache
+from tasks.labelling.desk import Card, Desk
+from tasks.labels.label_log import NEGATIVE, POSITIVE, UNSURE
+from tasks.reporting.thumbnail_cache import Thumbnail, ThumbnailCache
 
 SIZE: Final = 9  # as many as there are digits
 ACROSS: Final = 3

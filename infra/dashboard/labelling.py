@@ -12,10 +12,10 @@ from typing import Final
 import streamlit as st
 
 from infra.dashboard import controls, grid, show, single
-from tasks.desk import LONGEST_NAME, Desk, Queue, annotator_name, blocked_uids, newest_rounds, open_queue
 from tasks.errors import SluiceError, UsageError
+from tasks.labelling.desk import LONGEST_NAME, Desk, Queue, annotator_name, blocked_uids, newest_rounds, open_queue
 from tasks.lake import Lake, find_pool
-from tasks.thumbnail_cache import ThumbnailCache
+from tasks.reporting.thumbnail_cache import ThumbnailCache
 
 SINGLE: Final = "One at a time"
 VIEWS: Final = {SINGLE: single.queue, "Grid": grid.grid, "Disagreements": single.disagreements}

@@ -10,8 +10,8 @@ from typing import Final
 
 import streamlit as st
 
-from tasks.desk import Card
-from tasks.thumbnail_cache import Thumbnail
+from tasks.labelling.desk import Card
+from tasks.reporting.thumbnail_cache import Thumbnail
 
 CAPTION: Final = 1_500  # characters shown; a caption may have millions
 

@@ -7,8 +7,8 @@ from typing import Final
 import streamlit as st
 
 from infra.dashboard import controls, show
-from tasks.desk import Desk
-from tasks.thumbnail_cache import ThumbnailCache
+from tasks.labelling.desk import Desk
+from tasks.reporting.thumbnail_cache import ThumbnailCache
 
 AHEAD: Final = 24  # samples whose thumbnails are made before they are asked for
 

@@ -19,7 +19,7 @@ def load(config: Path, weights: Path) -> tuple[Any, Any]:
     """The model in float32, ready to use, and its tokenizer."""
     from safetensors.torch import load_file
 
-    from tasks.torchvision_ops import declare_missing_ops
+    from tasks.encoding.torchvision_ops import declare_missing_ops
 
     declare_missing_ops()
     import open_clip

@@ -26,7 +26,7 @@ from torch.nn import functional
 
 from infra.demo.encoder_augment import look, reword
 from infra.demo.encoder_data import Pairs, read_pools
-from tasks.torchvision_ops import declare_missing_ops
+from tasks.encoding.torchvision_ops import declare_missing_ops
 
 NAME = "sluice-demo"
 FOLDER = Path(__file__).parent / "encoder"

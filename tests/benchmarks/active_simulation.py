@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tasks import arms, classifier, regions
-from tasks.certify import choose_threshold, needed
-from tasks.scoring import gather
+from tasks.classifying import classifier
+from tasks.classifying.certify import choose_threshold, needed
+from tasks.classifying.scoring import gather
+from tasks.labelling import arms, regions
 
 NEAR = 0.995  # cosine of near-duplicates: lookalikes of one group are no duplicates
 GROUPS, KINDS, STRENGTH = 150, 5, 0.6

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.association import audit_groups
-from tasks.audit_pool import near_duplicates, pool_of
-from tasks.counting import count_sets
-from tasks.membership import members
-from tasks.term_groups import TermGroups, parse_groups
-from tasks.tokens import read_words, write_tokens
+from tasks.groups.association import audit_groups
+from tasks.groups.membership import members
+from tasks.groups.term_groups import TermGroups, parse_groups
+from tasks.words.audit_pool import near_duplicates, pool_of
+from tasks.words.counting import count_sets
+from tasks.words.tokens import read_words, write_tokens
 from tests.benchmarks.bench_audit import VOCABULARY, peak, seconds, synthetic
 from tests.tasks.captioned import map_here
 

@@ -24,12 +24,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tasks import audit_pool, cutting, phrases, tokens
 from tasks.audit import Config, audit
-from tasks.counting import count_sets
 from tasks.files import write_table
+from tasks.groups.membership import members_by_terms
 from tasks.lake import Lake, Part, Version
-from tasks.membership import members_by_terms
+from tasks.words import audit_pool, cutting, phrases, tokens
+from tasks.words.counting import count_sets
 from tests.tasks.captioned import map_here
 
 PART_ROWS, WORDS, VOCABULARY = 10_000, 10, 50_000

@@ -2,7 +2,7 @@
 
 One look spends a level of 5%; rounds share 5%, and a failure in any of them counts. So at most 64 of 1,000 are wanted
 to fail (the 97.5% quantile of what 5% gives). Beside the median bound, of the last round, stands the ceiling: what
-as many labels in G could promise at most, all clean, with F's positives known for nothing (tasks/label_plan.py).
+as many labels in G could promise at most, all clean, with F's positives known for nothing (certifying/label_plan.py).
 Run: python -m tests.benchmarks.bench_certificates
 """
 
@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from tasks.certificate import Certificate, Goal
-from tasks.certified_recall import LargePool, SmallPool, census, fixed_sequence, large_pool, spend
-from tasks.elusion import Seeds, binomial_most, hypergeometric_upper
-from tasks.label_plan import BETA, ceiling
+from tasks.certifying.certificate import Certificate, Goal
+from tasks.certifying.certified_recall import LargePool, SmallPool, census, fixed_sequence, large_pool, spend
+from tasks.certifying.elusion import Seeds, binomial_most, hypergeometric_upper
+from tasks.certifying.label_plan import BETA, ceiling
 
 POOL = 1_000_000
 SEEDS = 100  # known positives shown

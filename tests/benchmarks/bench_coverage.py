@@ -22,8 +22,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks import changes, contingency, residual_harm
-from tasks.contingency import Tables
+from tasks.groups import contingency, residual_harm
+from tasks.groups.contingency import Tables
+from tasks.words import changes
 from tests.benchmarks.corrected_coverage import corrected
 from tests.benchmarks.coverage_pools import (
     SOURCES,

@@ -29,11 +29,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from tasks import assignment, centroids, near_pairs, products, survivors
-from tasks.candidates import Search, find
-from tasks.clustering import parallel
-from tasks.exact_queries import near_to
-from tasks.stored import stored
+from tasks.duplicates import assignment, centroids, near_pairs, products, survivors
+from tasks.duplicates.candidates import Search, find
+from tasks.duplicates.clustering import parallel
+from tasks.duplicates.exact_queries import near_to
+from tasks.duplicates.stored import stored
 from tests.benchmarks.near_duplicates import Shape, write
 
 METHODS = ("probes", "clusters ×5", "clusters ×1", "annoy")

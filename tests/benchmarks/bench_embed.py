@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tasks import ingest
 from tasks.embed import Embedder
-from tasks.encoder import EncoderSpec, encoder
+from tasks.encoding.encoder import EncoderSpec, encoder
 from tests.drawn_pool import draw_pool
 
 

@@ -25,7 +25,7 @@ import psutil
 from flows.config import CurateConfig, read_config
 from flows.stages import STAGES, Work, audited
 from tasks.lake import Version, open_lake
-from tasks.pools import list_shards, shard_digest
+from tasks.reading.pools import list_shards, shard_digest
 from tests.drawn_pool import draw_pool
 
 CONFIG = """

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.desk import Desk, open_queue
+from tasks.labelling.desk import Desk, open_queue
 from tasks.lake import Version
 from tests.drawn_pool import draw_pool
 from tests.infra.browsing import SCREEN, Server, answer, chromium, ready, serving

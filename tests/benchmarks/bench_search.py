@@ -23,8 +23,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from tasks import search_exact, search_index
-from tasks.search_exact import Nearest, blocks
+from tasks.searching import search_exact, search_index
+from tasks.searching.search_exact import Nearest, blocks
 from tests.benchmarks import near_duplicates
 
 PART = 10_000  # vectors of a part

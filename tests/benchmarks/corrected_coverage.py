@@ -13,9 +13,10 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks import changes, stratified
-from tasks.label_draw import edges
-from tasks.stratified import Estimate, Strata
+from tasks.groups import stratified
+from tasks.groups.label_draw import edges
+from tasks.groups.stratified import Estimate, Strata
+from tasks.words import changes
 
 Z: Final = 1.959964
 Floats = NDArray[np.float64]

@@ -8,9 +8,9 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.changes import Influence, Shares
-from tasks.contingency import Tables
-from tasks.residual_harm import Harm
+from tasks.groups.contingency import Tables
+from tasks.groups.residual_harm import Harm
+from tasks.words.changes import Influence, Shares
 
 Floats = NDArray[np.float64]
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from tasks import changes, contingency
-from tasks.changes import Shares, benjamini_hochberg
-from tasks.contingency import Tables
+from tasks.groups import contingency
+from tasks.groups.contingency import Tables
+from tasks.words import changes
+from tasks.words.changes import Shares, benjamini_hochberg
 from tests.benchmarks.coverage_pools import Floats, Source, draw, tables, units_of
 
 

@@ -16,9 +16,10 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
-from tasks import arms, classifier, regions
-from tasks.classifier import FALLBACK
-from tasks.misses import FITS, Fits, cross_validate
+from tasks.classifying import classifier
+from tasks.classifying.classifier import FALLBACK
+from tasks.labelling import arms, regions
+from tasks.labelling.misses import FITS, Fits, cross_validate
 from tasks.threads import one_thread
 
 Result = TypeVar("Result")

@@ -19,13 +19,13 @@ import numpy as np
 import pyarrow as pa
 
 from tasks import reweight
-from tasks.association import audit_groups
-from tasks.balance import effective_sample_size
 from tasks.files import write_table
+from tasks.groups.association import audit_groups
+from tasks.groups.term_groups import read_groups
 from tasks.lake import Version
 from tasks.samples import DUPLICATE, FILTERED, KEPT, SCORE
-from tasks.term_groups import read_groups
-from tasks.tokens import write_tokens
+from tasks.weights.balance import effective_sample_size
+from tasks.words.tokens import write_tokens
 from tests.tasks.small_version import map_inline, version
 
 ORIGINS = ("asian", "african", "european", "latin", "arab")

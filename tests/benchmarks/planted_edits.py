@@ -5,7 +5,7 @@
 Pictures are drawn at random from the pools, each content once, edited, and encoded as `sluice curate` does. Recall is
 the share of the edited pictures whose cosine to their source reaches a threshold, so that deduplication removes one of
 the two. False merges: the share of the unedited pictures that reach the threshold with another one that differs from
-them in more than LEAST pixels of 64 × 64 (tasks/templates.py), and of these the share that differs in more than a
+them in more than LEAST pixels of 64 × 64 (looking/templates.py), and of these the share that differs in more than a
 region.
 """
 
@@ -23,11 +23,11 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
 from tasks import embed
-from tasks.encoder import encoder, spec_of
+from tasks.encoding.encoder import encoder, spec_of
 from tasks.files import Digests
-from tasks.images import ImageProblem, decode
-from tasks.pools import Raw, list_shards, read_shard
-from tasks.templates import LEAST, SIDE, compare
+from tasks.looking.templates import LEAST, SIDE, compare
+from tasks.reading.images import ImageProblem, decode
+from tasks.reading.pools import Raw, list_shards, read_shard
 
 THRESHOLDS = (0.90, 0.95, 0.97, 0.98, 0.99, 0.995)
 MAX_BYTES, MAX_PIXELS = 64 << 20, 16_000_000
@@ -186,7 +186,7 @@ def false_merges(sources: np.ndarray, images: list[Image.Image]) -> tuple[list[f
 
 
 def _square(image: Image.Image) -> np.ndarray:
-    """As tasks/templates.py draws a picture. (3, SIDE, SIDE)"""
+    """As looking/templates.py draws a picture. (3, SIDE, SIDE)"""
     made = ImageOps.pad(image, (SIDE, SIDE), Image.Resampling.BOX, "white")
     return np.ascontiguousarray(np.asarray(made).transpose(2, 0, 1), np.int16)
 

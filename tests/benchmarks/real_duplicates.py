@@ -5,7 +5,7 @@
 Pools lie as `sluice curate` reads them; they are embedded with the shipped encoder. `removed` is by the default method,
 `rule` by the same rule on all pairs. `recall` leaves out rows with more near rows than a search keeps; `near survivors`
 are those that another survivor is near to. Each removed picture is compared with the one that stays for it
-(tasks/templates.py): the same picture (fewer than LEAST pixels of 64 × 64 differ), one that differs in a region, or
+(looking/templates.py): the same picture (fewer than LEAST pixels of 64 × 64 differ), one that differs in a region, or
 another one. Sheets show removed pictures beside what stays for them, for a person to judge.
 """
 
@@ -25,14 +25,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks import dedup
+from tasks.duplicates.near_pairs import PAIRS_PER_SAMPLE
+from tasks.duplicates.preferred import Pool, read_pool
 from tasks.files import read_table
 from tasks.lake import Version
-from tasks.near_pairs import PAIRS_PER_SAMPLE
-from tasks.pictures import thumbnails
-from tasks.preferred import Pool, read_pool
+from tasks.looking.similarity import cosines, survey
+from tasks.looking.templates import LEAST, compare, square
+from tasks.reporting.pictures import thumbnails
 from tasks.samples import DUPLICATE, KEPT, OK
-from tasks.similarity import cosines, survey
-from tasks.templates import LEAST, compare, square
 from tests.benchmarks.real_pools import embedded, serial
 
 THRESHOLDS = (0.90, 0.92, 0.94, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995, 0.998)

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from tasks import embed, ingest
-from tasks.encoder import spec_of
+from tasks.encoding.encoder import spec_of
+from tasks.encoding.prompts import embed_prompts, similarity
 from tasks.lake import Version, open_lake
-from tasks.pools import list_shards, shard_digest
-from tasks.prompts import embed_prompts, similarity
+from tasks.reading.pools import list_shards, shard_digest
 from tasks.samples import KEPT
 
 ROMANCE = Path(__file__).parents[2] / "infra" / "categories" / "romance.toml"

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from scipy.sparse import csc_array, hstack
 
-from tasks.features import Pool, Terms
+from tasks.weights.features import Pool, Terms
 
 TRAITS, WORDS, WIDTH = 10, 90, 96
 FEWEST = 40  # captions of the pool with a word or pair, for it to judge

@@ -15,12 +15,13 @@ import torch
 from scipy.sparse import csc_array
 from scipy.special import stdtrit
 
-from tasks import balancing, features, heldout, logistic, probe, propensity
-from tasks.balance import Limits, capped, effective_sample_size, pareto_k
-from tasks.entropy_balancing import balance_to
-from tasks.entropy_dual import Share
-from tasks.features import Terms
+from tasks.classifying import logistic
 from tasks.threads import one_thread
+from tasks.weights import balancing, features, heldout, probe, propensity
+from tasks.weights.balance import Limits, capped, effective_sample_size, pareto_k
+from tasks.weights.entropy_balancing import balance_to
+from tasks.weights.entropy_dual import Share
+from tasks.weights.features import Terms
 from tests.benchmarks.filter_speed import met
 from tests.benchmarks.simulated_filters import FILTERS, OVERLAP, Simulated, simulate
 

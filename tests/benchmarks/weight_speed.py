@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from scipy.sparse import csc_array
 
-from tasks import balancing, coarse, features, keep_model, probe, propensity
-from tasks.balance import Limits, effective_sample_size
-from tasks.entropy_balancing import balance_to
-from tasks.entropy_dual import Share
-from tasks.features import Components, Pool, Terms
 from tasks.threads import one_thread
+from tasks.weights import balancing, coarse, features, keep_model, probe, propensity
+from tasks.weights.balance import Limits, effective_sample_size
+from tasks.weights.entropy_balancing import balance_to
+from tasks.weights.entropy_dual import Share
+from tasks.weights.features import Components, Pool, Terms
 from tests.benchmarks.filter_speed import D, clustered, met
 
 LIMITS, FOLDS, COMPONENTS = Limits(cap=10.0, ess_floor=0.5), 5, 32

@@ -21,14 +21,16 @@ import numpy as np
 import pyarrow.compute as pc
 from scipy.sparse import csc_array
 
-from tasks import filter, membership, reweight, tokens
-from tasks.balance import effective_sample_size
-from tasks.balancing import changes_after
-from tasks.category_spec import Category
-from tasks.features import Pool, Terms, pool_of
+from tasks import filter, reweight
+from tasks.classifying.category_spec import Category
+from tasks.groups import membership
+from tasks.groups.term_groups import TermGroups, parse_groups
 from tasks.lake import Version
-from tasks.restore import standing
-from tasks.term_groups import TermGroups, parse_groups
+from tasks.weights.balance import effective_sample_size
+from tasks.weights.balancing import changes_after
+from tasks.weights.features import Pool, Terms, pool_of
+from tasks.weights.restore import standing
+from tasks.words import tokens
 from tests.benchmarks.real_pools import embedded, labels_of, serial
 
 WIDE = 17  # of a column

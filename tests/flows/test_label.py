@@ -18,12 +18,12 @@ from flows import cli
 from flows.config import parse_config
 from flows.label import chosen, of_round, plainly, run_label
 from flows.progress import Reporter
-from tasks.active import Ask
+from tasks.classifying.given import log_path
 from tasks.errors import ConfigError, LabelsError, SluiceError, UsageError
-from tasks.given import log_path
-from tasks.label_log import read_log
+from tasks.labelling.active import Ask
+from tasks.labels.label_log import read_log
+from tasks.labels.rounds import latest_round
 from tasks.lake import Version, open_lake
-from tasks.rounds import latest_round
 from tests.flows.runs import Serial
 from tests.tasks.categorised import uid, write_labels
 from tests.tasks.labelled_pool import answer, labelled_pool, say, truth

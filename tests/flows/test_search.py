@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from flows.search import Asked, run_search, write
-from tasks import embed, ingest, search
+from tasks import embed, ingest
 from tasks.errors import EncoderError, LakeError, PoolError, UsageError
 from tasks.lake import Version
-from tasks.search_exact import Nearest
-from tasks.search_images import embedder_of, read_images
+from tasks.searching import search
+from tasks.searching.search_exact import Nearest
+from tasks.searching.search_images import embedder_of, read_images
 from tests.small_pool import digested, drawn, empty_version, encoded, picture, serial, write_img2dataset
 from tests.tasks.small_version import uid, version
 from tests.tiny_clip import write_model

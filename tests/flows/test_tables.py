@@ -15,9 +15,9 @@ from flows.tables import audit_table, diff_text, show_text, why_text
 from flows.texts import failure, smaller_removals, stage_line, stage_markdown
 from tasks.files import read_table
 from tasks.gates import Result, evaluate
-from tasks.history import diff, why
 from tasks.lake import Version, find_pool
-from tasks.screen import screen
+from tasks.records.history import diff, why
+from tasks.reporting.screen import screen
 from tasks.suites import Config
 from tests.flows.runs import curated, settings
 from tests.small_pool import drawn, write_img2dataset

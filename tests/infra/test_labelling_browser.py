@@ -9,11 +9,11 @@ import pytest
 
 from flows.dashboard import LOOPBACK
 from infra.dashboard.show import CAPTION, shortened
-from tasks.given import log_path
-from tasks.label_log import ADJUDICATION, NEGATIVE, POSITIVE, UNDO, UNSURE, Entry, read_log
+from tasks.classifying.given import log_path
+from tasks.labels.label_log import ADJUDICATION, NEGATIVE, POSITIVE, UNDO, UNSURE, Entry, read_log
+from tasks.labels.rounds import Round, latest_round
 from tasks.lake import Version
-from tasks.rounds import Round, latest_round
-from tasks.thumbnail_cache import Thumbnail, ThumbnailCache
+from tasks.reporting.thumbnail_cache import Thumbnail, ThumbnailCache
 from tests.infra.browsing import PICTURE, SCREEN, Server, answer, chromium, gone, ready, serving, shown
 from tests.tasks.queued import HOSTILE, pictured, queued, say, uids_of
 

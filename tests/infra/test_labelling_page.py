@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tasks import desk as desks
-from tasks.blocklist import Blocklist, match, read_hashes
+from tasks.classifying.blocklist import Blocklist, match, read_hashes
+from tasks.classifying.given import log_path
 from tasks.errors import LakeError
-from tasks.given import log_path
-from tasks.label_log import ADJUDICATION, NEGATIVE, POSITIVE, UNDO, UNSURE, read_log
+from tasks.labelling import desk as desks
+from tasks.labels.label_log import ADJUDICATION, NEGATIVE, POSITIVE, UNDO, UNSURE, read_log
 from tasks.lake import Version
-from tasks.thumbnail_cache import ThumbnailCache
+from tasks.reporting.thumbnail_cache import ThumbnailCache
 from tests.tasks.decided_pool import serial
 from tests.tasks.queued import HOSTILE, SCORE, SPECIFICATION, committed, pictured, queued, say, uids_of
 

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 from tasks import audit, ingest
 from tasks.files import digests, write_table
 from tasks.lake import Version, open_lake
-from tasks.pools import list_shards, shard_digest
+from tasks.reading.pools import list_shards, shard_digest
 from tasks.samples import SCORE
 
 COLOURS = ("crimson", "seagreen", "royalblue", "orange", "purple", "teal")

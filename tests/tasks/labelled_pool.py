@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tasks.classifying.given import log_path
 from tasks.files import write_table
-from tasks.given import log_path
-from tasks.label_log import Entry, append
+from tasks.labels.label_log import Entry, append
+from tasks.labels.rounds import Round
 from tasks.lake import Lake, Version
 from tasks.lock import now
-from tasks.rounds import Round
 from tasks.samples import SAMPLES
 from tests.tasks.categorised import belongs, categorised, embeddings, uid
 

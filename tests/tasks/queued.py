@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks.label_log import Entry, append
+from tasks.labels.label_log import Entry, append
+from tasks.labels.rounds import Item, Round, write_round
 from tasks.lake import Lake, Version
-from tasks.rounds import Item, Round, write_round
 from tests.tasks.decided_pool import ingested, samples, write_tars
 
 BEGAN = "2026-03-01T08:00:00+00:00"

@@ -13,10 +13,10 @@ import pytest
 
 from tasks import dedup
 from tasks.dedup import Config
+from tasks.duplicates.near_pairs import PAIRS_PER_SAMPLE
 from tasks.errors import ConfigError, EncoderError
 from tasks.files import write_array, write_table
 from tasks.lake import Part, Version, open_lake
-from tasks.near_pairs import PAIRS_PER_SAMPLE
 from tasks.samples import DECISION, SAMPLES
 from tests.tasks.planted import crowd, planted
 

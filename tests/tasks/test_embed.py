@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from tasks import embed, ingest, samples
-from tasks.encoder import encoder, squares
+from tasks.encoding.encoder import encoder, squares
 from tasks.errors import ConfigError, EncoderError, PoolError
-from tasks.images import decode
 from tasks.lake import Lake, Version
+from tasks.reading.images import decode
 from tests.small_pool import (
     Sample,
     digested,

@@ -13,14 +13,15 @@ import pyarrow as pa
 import pytest
 
 from tasks import filter as stage
-from tasks import findings, overrides, scoring
-from tasks.blocklist import Blocklist
-from tasks.category_spec import Category
+from tasks.classifying import overrides, scoring
+from tasks.classifying.blocklist import Blocklist
+from tasks.classifying.category_spec import Category
 from tasks.errors import ConfigError, LabelsError
 from tasks.files import read_table
 from tasks.filter import Config
 from tasks.lake import Version
-from tasks.moves import moved
+from tasks.records.moves import moved
+from tasks.reporting import findings
 from tests.tasks.categorised import belongs, categorised, embeddings, uid, write_labels
 from tests.tasks.labelled_pool import labelled_pool, say, truth
 

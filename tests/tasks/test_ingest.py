@@ -12,10 +12,10 @@ from PIL import Image
 
 from tasks import samples
 from tasks.errors import ConfigError
-from tasks.images import FORMATS
 from tasks.ingest import Config, decide, examine, ingest_part, run, samples_key
 from tasks.lake import Lake, Version
-from tasks.pools import Raw, list_shards
+from tasks.reading.images import FORMATS
+from tasks.reading.pools import Raw, list_shards
 from tests.small_pool import (
     digested,
     drawn,

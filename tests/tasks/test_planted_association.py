@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks.balance import effective_sample_size
+from tasks.weights.balance import effective_sample_size
 from tests.benchmarks.planted_association import PAIR, audited, odds, planted, rank
 
 ESS_FLOOR = 0.6

@@ -6,8 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks import publish
-from tasks.contract import contract
 from tasks.errors import ConfigError
+from tasks.exporting.contract import contract
 from tasks.lake import Version, open_lake
 from tests.tasks.decided_pool import curated, ingested, samples, serial, write_tars
 

@@ -1,0 +1,1 @@
+"""What random labels prove of a threshold: recall and elusion with guarantees."""

@@ -1,0 +1,1 @@
+"""Near-duplicates: candidates, survivors, and how many pairs were missed."""

@@ -1,0 +1,189 @@
+"""Centroids in two levels, so that a vector finds those near to it without being compared with all.
+
+K grows with the number of vectors, so that clusters stay of one size. L ~ √K coarse cells are trained first, then each
+is cut into centroids in proportion to its share of the sample, so that a topic of nearly all vectors gets nearly all of
+the centroids. For each cell the centroids are listed that vectors of the sample in it are near to.
+
+Distances are Euclidean and seen from the mean: CLIP-like vectors sit in a narrow cone, and small numbers lose less to
+rounding.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from tasks.duplicates.clustering import blocks, parallel
+from tasks.duplicates.products import fast, unit
+from tasks.duplicates.stored import Stored, gather
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+COARSE_FROM = 1_500  # centroids, from which on two levels are faster than one
+SETTLED = 2  # iterations among all centroids, after which they heed no border of coarse cells
+SAMPLE = 131_072  # vectors to train on, at most: 270 MB at d = 512
+LISTED, LISTED_FROM = 8, 16_384  # centroids listed for the cell of a vector, and vectors of the sample that list
+BLOCK = 2_048  # points of one product: its scores stay in the cache
+NEIGHBOURS = 8
+OVERSIZED = 4  # times its share of the sample, from which on a cluster is split
+ROUNDS = 3  # of splitting
+
+
+class Plan(NamedTuple):
+    """How to train."""
+
+    k: int  # centroids
+    sample: int  # vectors to train on
+    iterations: int
+    levels: int  # 1: each vector is compared with all centroids
+    join: float = 2.0  # cosine; clusters whose vectors are that similar on average become one
+
+
+class Centroids(NamedTuple):
+    """K centroids, seen from the mean."""
+
+    mean: Tensor  # (d,) float32
+    coarse: Tensor  # (L, d) float32
+    fine: Tensor  # (K, d) float32
+    listed: Tensor  # (L, K) bool, the centroids that a vector of a coarse cell may be near to
+    spacing: Tensor  # () float32, mean distance of a centroid to its nearest NEIGHBOURS
+
+
+def train(vectors: Stored, plan: Plan, rng: np.random.Generator) -> Centroids:
+    """k-means on a random subset of n ≥ 1 vectors, in one level or two."""
+    import torch
+
+    n = len(vectors.number)
+    chosen = rng.choice(n, size=min(n, max(plan.sample, plan.k)), replace=False)
+    points = unit(torch.from_numpy(gather(vectors, chosen)))
+    mean = points.mean(0)
+    points -= mean
+    if plan.levels == 1 or plan.k < COARSE_FROM:
+        fine = fit(points, points[: plan.k], plan.iterations)
+        return _listed_all(mean, _join(fine, mean, points, plan.join))
+    coarse = fit(points, points[: round(plan.k**0.5)], plan.iterations)
+    cells = _members(points, coarse)
+    share = plan.k / len(points)
+    fine = fit(points, torch.cat(parallel(lambda rows: _cut(points[rows], share, plan), cells)), SETTLED)
+    fine = _join(fine, mean, points, plan.join)
+    return Centroids(mean, coarse, fine, _listed(points[:LISTED_FROM], coarse, fine), _spacing(fine))
+
+
+def fit(points: Tensor, start: Tensor, iterations: int) -> Tensor:
+    """Lloyd's k-means of (n, d) points from (k, d) centroids. (k, d) float32"""
+    import torch
+
+    centroids = start.clone()
+    quick = [fast(block) for block in blocks(points, BLOCK)]
+    for _ in range(iterations):
+        label = torch.cat(parallel(partial(_nearest, centroids), quick))
+        count = torch.bincount(label, minlength=len(centroids))
+        sums = torch.zeros_like(centroids).index_add_(0, label, points)
+        centroids = torch.where(count[:, None] > 0, sums / count.clamp(min=1)[:, None], centroids)
+    return centroids
+
+
+def save(centroids: Centroids, path: Path) -> None:
+    """As .npz, which `load` reads."""
+    np.savez(path, **{name: value.numpy() for name, value in centroids._asdict().items()})
+
+
+def load(path: Path) -> Centroids:
+    import torch
+
+    with np.load(path) as file:
+        return Centroids(*(torch.from_numpy(file[name]) for name in Centroids._fields))
+
+
+def _nearest(centroids: Tensor, quick: Tensor) -> Tensor:
+    return _scores(quick, centroids).argmax(1).cpu()
+
+
+def _scores(quick: Tensor, centroids: Tensor) -> Tensor:
+    """The higher the nearer, from points (n, d) seen from the mean. (n, K) float32"""
+    bias = (centroids * centroids).sum(1).to(quick.device) / 2
+    return (quick @ fast(centroids).T).float() - bias
+
+
+def _members(points: Tensor, centroids: Tensor) -> list[Tensor]:
+    """The points of each centroid, without the empty ones."""
+    import torch
+
+    label = torch.cat([_nearest(centroids, fast(block)) for block in blocks(points)])
+    order = label.argsort(stable=True)
+    return [rows for rows in torch.split(order, torch.bincount(label).tolist()) if len(rows)]
+
+
+def _cut(points: Tensor, share: float, plan: Plan) -> Tensor:
+    """Centroids of one cell, in proportion to its points; what is oversized is cut again. (k, d)"""
+    import torch
+
+    centroids = fit(points, points[: max(1, round(share * len(points)))], plan.iterations)
+    for _ in range(ROUNDS):
+        cells = _members(points, centroids)
+        parts = [max(1, int(share * len(rows) / OVERSIZED)) for rows in cells]
+        if max(parts) == 1:
+            break
+        cut = [fit(points[rows], points[rows[:k]], plan.iterations) for rows, k in zip(cells, parts, strict=True)]
+        centroids = torch.cat(cut)
+    return centroids
+
+
+def _join(fine: Tensor, mean: Tensor, points: Tensor, threshold: float) -> Tensor:
+    """One centroid in place of those whose vectors have a mean cosine at the threshold or above. (K', d), K' ≤ K
+
+    A crowd of near copies that k-means cut into pieces is put together again: no number of probes would reach all.
+    """
+    import torch
+
+    seen = fine + mean  # the mean of a cluster's unit vectors; the product of two is the mean cosine between them
+    tight = (seen.norm(dim=1) >= threshold).nonzero()[:, 0]
+    if len(tight) < 2:
+        return fine
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    count = torch.zeros(len(fine))
+    for block in blocks(points):
+        count += torch.bincount(_nearest(fine, fast(block)), minlength=len(fine))
+    links = [(block @ seen[tight].T >= threshold).nonzero() for block in blocks(seen[tight], 1024)]
+    row = torch.cat([link[:, 0] + 1024 * i for i, link in enumerate(links)]).numpy()
+    graph = coo_array((np.ones(len(row)), (row, torch.cat(links)[:, 1].numpy())), shape=(len(tight),) * 2)
+    number, label = connected_components(graph, directed=False)
+    weight = count[tight].clamp(min=1)[:, None]
+    group = torch.from_numpy(label).long()
+    sums = torch.zeros(number, fine.shape[1]).index_add_(0, group, fine[tight] * weight)
+    joined = sums / torch.zeros(number, 1).index_add_(0, group, weight)
+    loose = torch.ones(len(fine), dtype=torch.bool)
+    loose[tight] = False
+    return torch.cat([fine[loose], joined])
+
+
+def _listed(points: Tensor, coarse: Tensor, fine: Tensor) -> Tensor:
+    """The centroids that a coarse cell's points have among their nearest, and those that lie in it. (L, K) bool"""
+    import torch
+
+    listed = torch.zeros(len(coarse), len(fine), dtype=torch.bool)
+    for block in blocks(points, 2048):
+        near = _scores(fast(block), fine).topk(min(LISTED, len(fine))).indices.cpu()
+        listed[_nearest(coarse, fast(block))[:, None], near] = True
+    listed[_nearest(coarse, fast(fine)), torch.arange(len(fine))] = True
+    return listed
+
+
+def _listed_all(mean: Tensor, fine: Tensor) -> Centroids:
+    import torch
+
+    everything = torch.ones(1, len(fine), dtype=torch.bool)
+    return Centroids(mean, torch.zeros(1, fine.shape[1]), fine, everything, _spacing(fine))
+
+
+def _spacing(fine: Tensor) -> Tensor:
+    import torch
+
+    apart = torch.cdist(fine[:512], fine)
+    return apart.topk(min(NEIGHBOURS + 1, len(fine)), largest=False).values[:, 1:].mean().nan_to_num()

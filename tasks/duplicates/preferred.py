@@ -1,0 +1,153 @@
+"""The samples that near-duplicates are searched among: all usable ones, the preferred first, each content once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from tasks.duplicates.clustering import parallel
+from tasks.duplicates.stored import Chunk, MapParts, Stored, chunks, gather, read, stored
+from tasks.errors import EncoderError
+from tasks.samples import KEPT, OK, QUARANTINED
+
+if TYPE_CHECKING:
+    from tasks.lake import Version
+
+NOBODY = -1
+PREFERRED: Final = ("resolution", "caption", "uid")
+PREFER: Final = {  # how a sample can be better than its near-duplicate, and which way to sort for it
+    "resolution": "descending",  # pixels
+    "caption": "descending",  # characters
+    "oldest": "ascending",  # place in the version: parts in source-path order, rows in theirs
+    "uid": "ascending",
+}
+
+
+class Pool(NamedTuple):
+    """The n usable samples, the preferred first; what stands for each kind, and which filter verdict they have."""
+
+    sample: NDArray[np.int64]  # (n,), index in the version
+    table: pa.Table  # (n rows) uid, caption, sha256, verdict
+    kind: NDArray[np.int64]  # (n,), row of its vector; samples with the same bytes or vector share one
+    stored: Stored  # (kinds,) distinct vectors, in order of their most preferred sample
+
+    @property
+    def kinds(self) -> int:
+        return len(self.stored.number)
+
+    @property
+    def vectors(self) -> NDArray[np.floating[Any]]:
+        """All of them, in memory. (kinds, d)"""
+        return gather(self.stored, np.arange(self.kinds))
+
+    @property
+    def kept(self) -> NDArray[np.bool_]:
+        return np.asarray(pc.equal(self.table["verdict"], KEPT))
+
+    def leaders(self) -> NDArray[np.int64]:
+        """The most preferred kept sample of each kind, NOBODY where the filter left none. (kinds,)"""
+        leader = np.full(self.kinds, NOBODY, dtype=np.int64)
+        rows = np.flatnonzero(self.kept)[::-1]
+        leader[self.kind[rows]] = rows  # the last assignment stands: the most preferred
+        return leader
+
+
+def read_pool(version: Version, prefer: Sequence[str] = PREFERRED, map_parts: MapParts = parallel) -> Pool:
+    """The usable samples of a version in order of preference, and where their vectors lie.
+
+    Raises EncoderError where a usable sample has a zero or non-finite vector, or parts have vectors of several sizes.
+    """
+    samples = version.table("samples", ["uid", "key", "caption", "width", "height", "sha256", "status"])
+    samples = samples.append_column("verdict", version.table("decision", ["verdict"])["verdict"])
+    usable = pc.and_(pc.equal(samples["status"], OK), pc.not_equal(samples["verdict"], QUARANTINED))
+    sample = np.flatnonzero(np.asarray(pc.fill_null(usable, False)))
+    table = samples.take(pa.array(sample))
+    order = preference(table, sample, prefer)
+    sample, table = sample[order], table.take(pa.array(order))
+    files = [version.column_path("embedding", part) for part in version.parts]
+    vectors = stored(files, sample)
+    first, kind = np.unique(first_of_kind(table, vectors, map_parts), return_inverse=True)
+    return Pool(
+        sample, table.select(["uid", "caption", "sha256", "verdict"]), kind, vectors._replace(number=sample[first])
+    )
+
+
+def preference(table: pa.Table, sample: NDArray[np.int64], prefer: Sequence[str]) -> NDArray[np.int64]:
+    """The order in which samples are preferred: by each of PREFER that is named, in that order, then the lower uid.
+
+    `table` has width, height, caption and uid; `sample` (n,) is the place of each row in the version. (n,) indices
+    """
+    pixels = pc.multiply(pc.cast(table["width"], pa.int64()), pc.cast(table["height"], pa.int64()))
+    columns = {
+        "resolution": pc.fill_null(pixels, 0),
+        "caption": pc.fill_null(pc.utf8_length(table["caption"]), 0),
+        "oldest": pa.array(sample),
+        "uid": table["uid"],
+    }
+    keys = [*prefer, *([] if "uid" in prefer else ["uid"]), "oldest"]
+    chosen = {f"{place}": columns[name] for place, name in enumerate(keys)}
+    sort_keys: list[Any] = [(f"{place}", PREFER[name]) for place, name in enumerate(keys)]
+    return np.asarray(pc.sort_indices(pa.table(chosen), sort_keys=sort_keys)).astype(np.int64)
+
+
+def first_of_kind(table: pa.Table, vectors: Stored, map_parts: MapParts) -> NDArray[np.int64]:
+    """For each of n samples the first with the same bytes, or else with the same vector. (n,)
+
+    The first of a kind stands for it in every search: n identical images are one vector, not n² pairs. `table` has
+    sha256, uid and key.
+    """
+    file = np.asarray(table["sha256"].combine_chunks().dictionary_encode().indices)
+    by_file = _first(file)
+    code = np.empty((len(file), 2), np.uint64)
+    work = chunks(vectors)
+    for chunk, found in zip(work, map_parts(_codes, work), strict=True):
+        check_vectors(table, chunk.rows[found[:, 0] == 0])
+        code[chunk.rows] = found
+    alone = np.flatnonzero(by_file == np.arange(len(file)))
+    _, same = np.unique(code[alone], axis=0, return_inverse=True)
+    by_vector = np.arange(len(file))
+    by_vector[alone] = alone[_first(same.ravel())]
+    return by_vector[by_file]
+
+
+def check_vectors(table: pa.Table, bad: NDArray[np.int64]) -> None:
+    """EncoderError naming the first of the bad rows, if there are any; `table` has uid and key."""
+    if len(bad):
+        row = int(bad.min())
+        raise EncoderError(
+            f"finite vectors of unit norm were expected; {len(bad)} usable samples have a zero, infinite or NaN "
+            f"vector, first uid {table['uid'][row]} (key {table['key'][row]}); embed that shard anew"
+        )
+
+
+def _codes(chunk: Chunk) -> NDArray[np.uint64]:
+    """128 bits of each vector's bytes; the first 64 are 0 where it is zero or not finite. (k, 2)
+
+    Multilinear hashing with odd multipliers: two vectors share a code less often than once in 2⁹⁰ pairs.
+    """
+    vectors = read(chunk)
+    largest, smallest = vectors.max(axis=1, initial=-np.inf), vectors.min(axis=1, initial=np.inf)
+    bad = ~np.isfinite(largest) | ~np.isfinite(smallest) | ((largest == 0) & (smallest == 0))
+    words = np.ascontiguousarray(vectors).view(np.uint16).astype(np.uint64)
+    rng = np.random.default_rng(0)
+    factors = rng.integers(0, 2**63, (words.shape[1], 2), dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    code = np.empty((len(words), 2), np.uint64)
+    for start in range(0, len(words), 1024):
+        block = words[start : start + 1024]
+        for half in (0, 1):
+            mixed = (block * factors[:, half]).sum(axis=1, dtype=np.uint64)
+            code[start : start + 1024, half] = mixed ^ (mixed >> np.uint64(29))
+    code[:, 0] |= np.uint64(1)
+    code[bad, 0] = 0
+    return code
+
+
+def _first(code: NDArray[Any]) -> NDArray[np.int64]:
+    """For each of n codes the first place with the same. (n,)"""
+    _, first, label = np.unique(code, return_index=True, return_inverse=True)
+    return first[label]

@@ -1,0 +1,108 @@
+"""Vectors that stay in their files: read by part, gathered by row, or laid out anew in an order that is read in one go.
+
+Nothing here needs all vectors in memory: files are mapped while a block is read and let go afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.duplicates.products import norm_error
+from tasks.errors import EncoderError
+
+File = Path | NDArray[np.floating[Any]]
+MapParts = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]
+
+CHUNK = 32_768  # vectors read at a time: 34 MB at d = 512
+
+
+class Stored(NamedTuple):
+    """n vectors, row k being number[k] of all the files' rows laid end to end."""
+
+    files: tuple[File, ...]  # .npy files or arrays, (rows, d) each
+    starts: NDArray[np.int64]  # (files + 1,), rows before each file
+    number: NDArray[np.int64]  # (n,)
+
+    @property
+    def dim(self) -> int:
+        return int(_open(self.files[0]).shape[1]) if self.files else 0
+
+
+class Chunk(NamedTuple):
+    """Some vectors of one file, in the file's order."""
+
+    file: File
+    local: NDArray[np.int64]  # (k,), rows of the file, ascending
+    rows: NDArray[np.int64]  # (k,), which vectors they are
+
+
+def stored(files: Sequence[File], number: NDArray[np.int64] | None = None) -> Stored:
+    """The vectors of those numbers, by default all. EncoderError where the files' vectors differ in dimension."""
+    shapes = [_open(file).shape for file in files]
+    sizes = sorted({shape[1] for shape in shapes})
+    if len(sizes) > 1:
+        raise EncoderError(f"embeddings of one dimension were expected, dimensions {sizes} were found; embed anew")
+    starts = np.cumsum([0, *(shape[0] for shape in shapes)])
+    return Stored(tuple(files), starts, np.arange(starts[-1]) if number is None else number)
+
+
+def chunks(vectors: Stored, wanted: NDArray[np.int64] | None = None) -> list[Chunk]:
+    """All vectors, or those rows, file by file, at most CHUNK at a time."""
+    rows = np.arange(len(vectors.number)) if wanted is None else wanted
+    rows = rows[np.argsort(vectors.number[rows], kind="stable")]
+    number = vectors.number[rows]
+    bounds = np.searchsorted(number, vectors.starts)
+    found = []
+    for file, start, first, last in zip(vectors.files, vectors.starts, bounds, bounds[1:], strict=False):
+        for at in range(first, last, CHUNK):
+            some = slice(at, min(at + CHUNK, last))
+            found.append(Chunk(file, number[some] - start, rows[some]))
+    return found
+
+
+def read(chunk: Chunk) -> NDArray[np.floating[Any]]:
+    """The chunk's vectors. (k, d)"""
+    local = chunk.local
+    if len(local) and (np.diff(local) == 1).all():
+        return np.array(_open(chunk.file)[local[0] : local[-1] + 1])
+    return np.asarray(_open(chunk.file)[local])
+
+
+def gather(vectors: Stored, rows: NDArray[np.int64]) -> NDArray[np.floating[Any]]:
+    """Those vectors, in that order. (k, d)"""
+    place = np.argsort(vectors.number[rows], kind="stable")
+    kind = _open(vectors.files[0]).dtype if vectors.files else np.dtype(np.float16)
+    found = np.empty((len(rows), vectors.dim), kind)
+    at = 0
+    for chunk in chunks(vectors, rows):
+        found[place[at : at + len(chunk.local)]] = read(chunk)
+        at += len(chunk.local)
+    return found
+
+
+def lay_out(vectors: Stored, order: NDArray[np.int64], path: Path, map_parts: MapParts) -> float:
+    """Write the vectors as .npy in that order, so that neighbours in it are read in one go. Their norm error."""
+    kind = _open(vectors.files[0]).dtype
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    np.lib.format.open_memmap(path, "w+", kind, (len(order), vectors.dim))
+    return max(map_parts(partial(_put, path), [(chunk, place[chunk.rows]) for chunk in chunks(vectors)]), default=0.0)
+
+
+def _put(path: Path, item: tuple[Chunk, NDArray[np.int64]]) -> float:
+    import torch
+
+    chunk, place = item
+    rows = read(chunk)
+    np.lib.format.open_memmap(path, "r+")[place] = rows
+    return norm_error(torch.from_numpy(rows))
+
+
+def _open(file: File) -> NDArray[np.floating[Any]]:
+    return np.load(file, mmap_mode="r") if isinstance(file, Path) else file

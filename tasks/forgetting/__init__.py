@@ -1,0 +1,1 @@
+"""Deletion requests: rewritten out of every file, and never taken in again."""

@@ -1,0 +1,1 @@
+"""Term groups, and who is described or flagged as what."""

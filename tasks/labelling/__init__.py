@@ -1,0 +1,1 @@
+"""Active learning: which images to ask about next, and what is known so far."""

@@ -1,0 +1,1 @@
+"""What people answered: an append-only log a category, and the rounds that asked."""

@@ -1,0 +1,1 @@
+"""Near-duplicates as people see them: a threshold chosen by looking, templates."""

@@ -1,0 +1,1 @@
+"""From shards to samples: every layout of a pool, read as a stream."""

@@ -1,0 +1,121 @@
+"""Where samples come from: lists a pool's shards and streams one shard's raw samples. Knows no image and no verdict.
+
+Layouts: tar shards (webdataset, img2dataset), Parquet with image bytes (Hugging Face), folders of images with
+metadata.jsonl or .txt beside them. Nothing is extracted, and little more than one sample is held.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from tasks.errors import PoolError
+from tasks.reading.raw import IMAGES, Broken, Raw, Shard, as_text, bytes_of
+from tasks.reading.read_folder import list_folders, read_folder
+from tasks.reading.read_parquet import IMAGE_COLUMNS, failed_in, read_parquet
+from tasks.reading.read_tar import read_tar
+from tasks.samples import DUPLICATE_KEY
+
+__all__ = [
+    "IMAGES", "IMAGE_COLUMNS", "Broken", "Raw", "Shard", "bytes_of", "failed_rows", "list_shards", "read_shard",
+    "shard_digest",
+]  # fmt: skip
+
+TARS: Final = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+READERS: Final = {"tar": read_tar, "parquet": read_parquet, "folder": read_folder}
+
+
+def list_shards(source: str) -> tuple[Path, list[Shard]]:
+    """A pool's root and its shards in path order. PoolError: nothing there, or no layout that we read.
+
+    `source` is a folder, one shard, a glob or a brace list such as pool/{00000..00099}.tar.
+    """
+    path = Path(source).absolute()
+    if path.is_file():
+        return path.parent, [_one_file(path.parent, path)]
+    if not path.is_dir():
+        if any(mark in source for mark in "*?[{"):
+            return _listed(source)
+        raise PoolError(f"the pool {source} is neither a file nor a folder; give a folder, shard, glob or brace list")
+    files = sorted(p for p in path.rglob("*") if p.is_file() and not _hidden(p.relative_to(path)))
+    shards = [_one_file(path, p) for p in _shards_among(files)] or list_folders(path, files)
+    if not shards:
+        raise PoolError(f"the folder {source} holds no .tar, no .parquet and no image; see `sluice curate --help`")
+    return path, shards
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _shards_among(files: list[Path]) -> list[Path]:
+    """The tars, else the Parquet files: beside a tar, or of clip-retrieval, Parquet tells of samples and holds none."""
+    tars = [path for path in files if path.name.endswith(TARS)]
+    return tars or [path for path in files if path.suffix == ".parquet" and path.parent.name != "metadata"]
+
+
+def _listed(source: str) -> tuple[Path, list[Shard]]:
+    """The shards that a glob or a brace list names."""
+    from braceexpand import braceexpand
+
+    files: set[Path] = set()
+    try:
+        for name in braceexpand(source):
+            files.update(_named(name))
+    except ValueError:
+        raise PoolError(f"the pool {source} lacks a brace; a list is written as pool/{{00000..00099}}.tar") from None
+    root = Path(re.split(r"[*?\[{]", source)[0] + "x").absolute().parent
+    return root, [_one_file(root, path) for path in sorted(files)]
+
+
+def _named(name: str) -> list[Path]:
+    """One name's file, or a glob's shards."""
+    path = Path(name).absolute()
+    if path.is_file():
+        return [path]
+    below = path.relative_to(path.anchor)
+    found = _shards_among(sorted(p for p in Path(path.anchor).glob(str(below)) if p.is_file()))
+    if not found:
+        raise PoolError(f"the pool names {name}, which does not exist; correct the list, or give the folder")
+    return found
+
+
+def _one_file(root: Path, path: Path) -> Shard:
+    name = as_text(path.relative_to(root).as_posix())
+    if path.name.endswith(TARS):
+        return Shard(name, "tar", (str(path),))
+    if path.suffix == ".parquet":
+        return Shard(name, "parquet", (str(path),))
+    raise PoolError(f"a shard is a .tar or a .parquet, not {path}")
+
+
+def shard_digest(shard: Shard, digest: Callable[[Path], str]) -> str:
+    """sha256 of a shard's content; `digest` gives that of one file. PoolError where a file cannot be read."""
+    try:
+        if shard.layout != "folder":
+            return digest(Path(shard.files[0]))
+        lines = [f"{Path(name).name}\0{digest(Path(name))}\n" for name in shard.files]
+    except OSError as problem:
+        raise PoolError(f"{shard.path}: cannot be read ({problem}); restore it, or leave it out") from None
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def failed_rows(shard: Shard) -> int:
+    """Downloads that img2dataset recorded as failed: in the Parquet beside a tar, or in the shard itself."""
+    if shard.layout == "folder":
+        return 0
+    return failed_in(Path(re.sub(r"(\.tar(\.gz|\.bz2|\.xz)?|\.tgz)$", ".parquet", shard.files[0])))
+
+
+def read_shard(shard: Shard, max_bytes: int) -> Iterator[Raw | Broken]:
+    """The shard's samples in order; `Broken` last if not all could be read. Images above max_bytes are not read."""
+    seen: set[str] = set()
+    for item in READERS[shard.layout](shard, max_bytes):
+        if isinstance(item, Raw):
+            if item.key in seen and item.problem is None:
+                item.problem = DUPLICATE_KEY
+            seen.add(item.key)
+        yield item

@@ -1,0 +1,34 @@
+"""From a version back to the pool that it was made from: which shard a part is, and whether it is still the same."""
+
+from __future__ import annotations
+
+import json
+
+from tasks.errors import PoolError
+from tasks.lake import Lake, Part, Version
+from tasks.reading.pools import Shard, list_shards, shard_digest
+
+
+def source_of(lake: Lake) -> str:
+    """The folder, shard, glob or brace list that the pool was read from."""
+    return str(json.loads((lake.home / "pool.json").read_text("utf-8"))["source"])
+
+
+def source_shards(version: Version, source: str | None = None) -> dict[str, Shard]:
+    """The pool's shards by path. PoolError where the source is not there."""
+    _, shards = list_shards(source or source_of(version.lake))
+    return {shard.path: shard for shard in shards}
+
+
+def unchanged(version: Version, part: Part, shards: dict[str, Shard]) -> Shard:
+    """The part's shard. PoolError where it is gone, or is not what the version was made from."""
+    shard = shards.get(part.path)
+    if shard is None:
+        raise PoolError(f"{part.path}: the shard is no longer in the pool; restore it, or curate the pool again")
+    digest = shard_digest(shard, version.lake.digest)
+    if digest != part.digest:
+        raise PoolError(
+            f"{part.path}: the shard has changed since the version was made (digest {part.digest[:16]} was expected, "
+            f"{digest[:16]} was found); restore it, or curate the pool again"
+        )
+    return shard

@@ -1,0 +1,1 @@
+"""Where a sample or a version came from."""

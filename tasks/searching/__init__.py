@@ -1,0 +1,1 @@
+"""Generated images against the training images, kept and removed."""

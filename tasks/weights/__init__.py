@@ -1,0 +1,1 @@
+"""Weights that undo what filtering did, or meet what a team declares."""

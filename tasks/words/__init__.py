@@ -1,0 +1,1 @@
+"""Captions as words and phrases: counted once, compared with intervals."""

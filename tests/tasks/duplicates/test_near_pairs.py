@@ -1,0 +1,57 @@
+"""Clusters are compared in bounded blocks, whatever their size, and each pair is told once a cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks.duplicates import near_pairs
+from tasks.duplicates.assignment import Assigned
+from tasks.duplicates.clustering import parallel
+from tasks.duplicates.near_pairs import compare
+from tasks.duplicates.stored import stored
+from tests.tasks.planted import all_pairs, planted
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 1000),
+    n=st.integers(2, 200),
+    k=st.integers(1, 6),
+    block=st.sampled_from([16, 50, 1000]),
+    task=st.sampled_from([20, 64, 5000]),
+)
+def test_pairs_at_home_together_or_by_a_visit_are_found_and_no_others(
+    seed: int, n: int, k: int, block: int, task: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    rng = np.random.default_rng(seed)
+    vectors = planted(n, d=8, copies=0.5, seed=seed)
+    home = rng.integers(0, k, n).astype(np.int32)
+    visits = np.unique(np.column_stack([rng.integers(0, k, n // 2), rng.integers(0, n, n // 2)]), axis=0)
+    visits = visits[home[visits[:, 1]] != visits[:, 0]]
+    step = np.ones(len(visits), np.int8)
+    assigned = Assigned(home, visits[:, 1], visits[:, 0].astype(np.int32), step, np.zeros(n, np.float32))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(near_pairs, "WHOLE", block)
+        patch.setattr(near_pairs, "COLUMNS", block // 2)
+        patch.setattr(near_pairs, "TASK", task)
+        found = compare(stored([vectors]), assigned, 0.95, tmp_path_factory.mktemp("pairs"), parallel)
+    pairs = [tuple(pair) for part in found for pair in part.pairs.tolist()]
+    steps = np.concatenate([part.step for part in found])
+    visited = {(int(row), int(cluster)) for cluster, row in visits}
+    near = {(int(i), int(j)) for i, j in all_pairs(vectors, 0.95)}
+    together = {(i, j) for i, j in near if home[i] == home[j]}
+    met = {(i, j) for i, j in near if (i, home[j]) in visited or (j, home[i]) in visited}
+    assert set(pairs) == together | met
+    assert {pair for pair, first in zip(pairs, steps, strict=True) if first == 0} == together
+    assert sum(first == 0 for first in steps) == len(together)
+
+
+def test_the_laid_out_vectors_are_taken_away_again(tmp_path: Path) -> None:
+    nobody = np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.int8)
+    compare(stored([planted(50)]), Assigned(np.zeros(50, np.int32), *nobody, np.zeros(50)), 0.9, tmp_path, parallel)
+    assert list(tmp_path.iterdir()) == []

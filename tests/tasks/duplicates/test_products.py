@@ -1,0 +1,60 @@
+"""Products in half precision lose no pair, and each pair is decided in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks.duplicates import products
+from tests.tasks.planted import all_pairs, crowd, planted
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10_000), d=st.sampled_from([2, 8, 64, 512]), threshold=st.floats(0.3, 1), half=st.booleans())
+def test_no_pair_that_reaches_the_threshold_fails_the_screen(seed: int, d: int, threshold: float, half: bool) -> None:
+    vectors = planted(80, d=d, copies=0.6, apart=1.2, seed=seed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(products, "half", lambda: half)
+        rows = products.screened(torch.from_numpy(vectors))
+        near = products.near(rows, rows, threshold, products.norm_error(rows.stored))[0].numpy()
+    pairs = all_pairs(vectors, threshold)
+    assert near[pairs[:, 0], pairs[:, 1]].all()
+
+
+def test_vectors_that_are_not_of_unit_norm_are_compared_by_direction() -> None:
+    vectors = planted(200) * np.float16(0.9)
+    rows = products.screened(torch.from_numpy(vectors))
+    near = products.near(rows, rows, 0.95, products.norm_error(rows.stored))[0].numpy()
+    pairs = all_pairs(vectors, 0.95)
+    assert len(pairs) > 10
+    assert near[pairs[:, 0], pairs[:, 1]].all()
+
+
+def test_a_block_of_very_similar_vectors_is_screened_finely(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(products, "half", lambda: True)
+    rows = products.screened(torch.from_numpy(crowd(200, apart=0.2)))
+    threshold = 0.962
+    near, similarity, error = products.near(rows, rows, threshold, 0.0)
+    assert error == products.SLACK
+    assert similarity.dtype == torch.float32
+    exact = products.unit(rows.stored) @ products.unit(rows.stored).T
+    assert (near == (exact >= threshold - products.SLACK)).float().mean() > 0.999
+
+
+def test_cosines_are_rounded_and_never_above_one() -> None:
+    vectors = torch.from_numpy(planted(50))
+    every = torch.arange(50)
+    assert (products.cosines(vectors, every, vectors, every) == 1.0).all()
+    found = products.cosines(vectors, every[:49], vectors, every[1:])
+    expected = torch.nn.functional.cosine_similarity(vectors[:49].double(), vectors[1:].double()).numpy()
+    assert (found == expected.round(6)).all()
+
+
+def test_no_pairs_and_no_vectors_are_no_trouble() -> None:
+    none = torch.empty(0, 8)
+    assert len(products.cosines(none, torch.arange(0), none, torch.arange(0))) == 0
+    assert products.norm_error(none) == 0
+    assert products.directions(none).shape == (0, 8)

@@ -1,0 +1,52 @@
+"""Vectors are read from wherever they lie, in whatever order they are asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks.duplicates import stored as module
+from tasks.duplicates.clustering import parallel
+from tasks.duplicates.stored import chunks, gather, lay_out, read, stored
+from tasks.errors import EncoderError
+from tests.tasks.planted import planted
+
+
+def test_vectors_are_gathered_from_all_parts_in_the_order_asked_for(tmp_path: Path) -> None:
+    rows = planted(10)
+    np.save(tmp_path / "a.npy", rows[:4])
+    number = np.array([9, 0, 3, 4, 5])
+    vectors = stored([tmp_path / "a.npy", rows[4:4], rows[4:]], number)
+    assert (gather(vectors, np.array([4, 0, 2, 2, 4])) == rows[[5, 9, 3, 3, 5]]).all()
+
+
+@settings(max_examples=50, deadline=None)
+@given(n=st.integers(0, 60), cut=st.integers(0, 60), size=st.integers(1, 9), seed=st.integers(0, 99))
+def test_every_vector_is_in_one_chunk_of_one_file(n: int, cut: int, size: int, seed: int) -> None:
+    rows = planted(60)
+    number = np.random.default_rng(seed).permutation(60)[:n]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "CHUNK", size)
+        found = chunks(stored([rows[:cut], rows[cut:]], number))
+    assert sorted(np.concatenate([[], *(chunk.rows for chunk in found)]).tolist()) == [*range(n)]
+    for chunk in found:
+        assert len(chunk.rows) <= size
+        assert (read(chunk) == rows[number[chunk.rows]]).all()
+
+
+def test_vectors_are_laid_out_in_the_order_that_is_given_and_their_norms_are_told(tmp_path: Path) -> None:
+    rows = planted(50).astype(np.float32)
+    rows[7] *= 1.5
+    order = np.random.default_rng(0).permutation(50)
+    error = lay_out(stored([rows[:20], rows[20:]]), order, tmp_path / "out.npy", parallel)
+    assert (np.load(tmp_path / "out.npy") == rows[order]).all()
+    assert error == pytest.approx(0.5, abs=1e-3)
+
+
+def test_parts_of_several_dimensions_are_refused() -> None:
+    with pytest.raises(EncoderError, match=r"\[16, 32\]"):
+        stored([planted(3, d=32), planted(3, d=16)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,15 @@ TOML: dict[str, Any] = {
 
 
 class Serial(Runtime):
-    """Parts one after another in this process; remembers how many it worked on."""
+    """Parts one after another in this process; remembers how many it worked on, and how many by which module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.worked: Counter[str] = Counter()
 
     def map_parts(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
         self.parts_done += len(items)
+        self.worked[getattr(function, "func", function).__module__] += len(items)  # a partial's function is inside
         return [function(item) for item in items]
 
 

@@ -44,7 +44,7 @@ def test_what_was_removed_more_often_is_told_with_counts_intervals_and_the_rate_
     assert "false-discovery rate of 5%" in text
     fell = r"Fell most: “a sexy woman” −100\.0% \(96\.9% interval −100\.0% to −\d+\.\d%\) and “woman” −52\.2% \("
     assert re.search(fell, text)
-    assert "Rose most: “tree” +19.4%" in text
+    assert "Rose most: “a man” +19.4%" in text
     assert "Asked for: “man” +13.4% (95% interval" in text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain, islice
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +14,7 @@ from tasks.forgetting import annotated
 from tasks.gates import Result
 from tasks.lake import Version
 from tasks.reporting.wording import plural
+from tasks.words.phrases import longest_phrases
 
 
 def show_text(version: Version) -> str:
@@ -102,13 +104,17 @@ def _short(caption: str | None, width: int = 70) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
-def _largest(found: pa.Table, rows: int) -> list[dict[str, Any]]:
-    """The rows that changed most, largest first; the chosen keywords before them."""
+def _largest(found: pa.Table, rows: int, counted: str) -> list[dict[str, Any]]:
+    """The rows that changed most, largest first, of a phrase and its parts the longest; chosen keywords before them."""
     size = pc.fill_null(pc.abs(pc.cast(found["change"], pa.float64())), 0.0)
     keys = [name for name in ("keyword", "significant") if name in found.column_names]
     order = pc.sort_indices(found.append_column("size", size), [(name, "descending") for name in (*keys, "size")])
-    largest: list[dict[str, Any]] = found.take(order[:rows]).to_pylist()
-    return largest
+    largest = found.take(order)
+    if "n_words" not in found.column_names:
+        return list(largest.slice(0, rows).to_pylist())
+    asked = largest.filter(largest["keyword"])
+    others = (row for row in longest_phrases(largest, counted) if not row["keyword"])
+    return list(islice(chain(asked.to_pylist(), others), rows))
 
 
 def comparison_table(found: pa.Table, rows: int) -> Table:
@@ -116,7 +122,7 @@ def comparison_table(found: pa.Table, rows: int) -> Table:
     name = found.column_names[0]
     heads = (name, "before", "left", "came in", "now", "change", "95%", "weighted", "")
     table = Table(*heads, box=None, pad_edge=False)
-    for row in _largest(found, rows):
+    for row in _largest(found, rows, "n_reference"):
         counts = [f"{row[column]:,}" for column in ("n_reference", "n_left", "n_entered", "n_subject")]
         interval = f"{_percent(row['change_lower'])} … {_percent(row['change_upper'])}"
         changed = [_percent(row["change"]), interval, _percent(row["change_weighted"])]
@@ -129,7 +135,7 @@ def audit_table(words: pa.Table, rows: int) -> Table:
     name = words.column_names[0]
     heads = (name, "in pool", "kept", "by filter", "95%", "by dedup", "in all", "weighted", "")
     table = Table(*heads, box=None, pad_edge=False)
-    for row in _largest(words, rows):
+    for row in _largest(words, rows, "n_pool"):
         interval = f"{_percent(row['change_filter_lower'])} … {_percent(row['change_filter_upper'])}"
         changes = [_percent(row[name]) for name in ("change_dedup", "change", "change_weighted")]
         marks = "significant" if row["significant"] else ""

@@ -8,7 +8,7 @@ apart, and noise is told from effect. The audit sees a version only: samples, de
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -34,6 +34,7 @@ from tasks.words.change_figures import (
     through_filter,
 )
 from tasks.words.counting import Counts, count_terms
+from tasks.words.phrases import longest_phrases
 
 REVISION = 2
 LISTED = 10  # falls, and rises, that the summary names
@@ -194,19 +195,7 @@ def _largest(words: pa.Table, order: str) -> list[dict[str, Any]]:
     sign = pc.less(words["change_filter"], 0) if order == "ascending" else pc.greater(words["change_filter"], 0)
     keys = [("change_filter", order), ("n_pool", "descending"), ("term", "ascending")]
     listed = words.filter(sign).sort_by(keys).drop_columns(["keyword", "few_groups", "significant"])
-    return list(islice(_longest(listed), LISTED))
-
-
-def _longest(words: pa.Table) -> Iterator[dict[str, Any]]:
-    """Rows in order, without those of terms that stand in exactly the captions where a longer phrase does."""
-    longer: dict[int, list[str]] = {}
-    for row in words.filter(pc.greater(words["n_words"], 1)).select(["n_pool", "term"]).to_pylist():
-        longer.setdefault(row["n_pool"], []).append(f" {row['term']} ")
-    for start in range(0, len(words), LISTED):
-        for row in words.slice(start, LISTED).to_pylist():
-            term = f" {row['term']} "
-            if not any(term in phrase and term != phrase for phrase in longer.get(row["n_pool"], [])):
-                yield row
+    return list(islice(longest_phrases(listed, "n_pool"), LISTED))
 
 
 def _notes(words: pa.Table, counts: Counts) -> list[str]:

@@ -32,7 +32,7 @@ from tasks.records import lineage
 from tasks.words import tokens
 
 # Artifacts that hold all vectors or all captions' words, and are made anew when they are asked for.
-CACHES: Final = ("regions", "search", "words", "phrases", "units")
+CACHES: Final = ("regions", "search", "words", "phrases", "units", "pool")
 _UID: Final = re.compile(r"[0-9a-f]{32}")
 _NEAR: Final = 20  # near-duplicates named
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +22,7 @@ from tasks.queries import database
 from tasks.words.tokens import TermLists, Words, growing, read_lists, read_numbers, words_key
 
 REVISION = 1
+BATCH = 64  # rows of a table that are looked at together
 MEMORY = "256MB"  # of DuckDB, which spills beyond
 SLOTS = 2**23  # of the table that tells, of most pairs that are not frequent, that they are not
 
@@ -231,3 +232,18 @@ def _walk(block: TermLists, tree: Tree) -> tuple[Ints, Ints]:
         known = np.append(tree.steps, -1)[edge] == step
         place, node, row = place[known], tree.leads[edge[known]], row[known]
     return np.concatenate(rows), np.concatenate(phrases)
+
+
+def longest_phrases(words: pa.Table, counted: str) -> Iterator[dict[str, Any]]:
+    """Rows in order, without those of terms that stand in exactly the captions where a longer phrase of them does.
+
+    words: the columns term, n_words and `counted`, captions with the term.
+    """
+    longer: dict[int, list[str]] = {}
+    for row in words.filter(pc.greater(words["n_words"], 1)).select([counted, "term"]).to_pylist():
+        longer.setdefault(row[counted], []).append(f" {row['term']} ")
+    for start in range(0, len(words), BATCH):
+        for row in words.slice(start, BATCH).to_pylist():
+            term = f" {row['term']} "
+            if not any(term in phrase and term != phrase for phrase in longer.get(row[counted], [])):
+                yield row

@@ -34,6 +34,7 @@ WIDTH, HEIGHT = 136, 128  # pixels: one of Noto's bitmap glyphs
 MARKER = "demo-pool.json"  # what the pool was drawn from; its presence says that the folder is ours
 CONFIG = Path(__file__).with_name("sluice.toml")
 SPECIFICATION = Path(__file__).parent.parent / "categories" / "romance.toml"  # that CONFIG names
+GROUPS = CONFIG.with_name("groups.toml")  # as well
 NOWHERE = "\U0010ffff"  # a code point that no font may name
 
 FAILED = "failed_to_download"  # img2dataset's word for a row without an image
@@ -62,7 +63,7 @@ Row = dict[str, Any]
 def draw_pool(out: Path, font: Path, emojis: Sequence[Emoji] | None = None, workers: int = 2) -> Path:
     """Draw `emojis` (default: all fully-qualified ones) into the folder `out`, and return it.
 
-    Beside the shards it holds labels.csv, oracle-romance.csv and sluice.toml. Returns at once if `out` was drawn from
+    Beside the shards it holds labels.csv, oracle-romance.csv, sluice.toml and what that names. Returns at once if `out` was drawn from
     the same. Raises PoolError if `out` holds something else, or if this Pillow cannot shape emoji.
     """
     emojis = fully_qualified() if emojis is None else emojis
@@ -76,7 +77,7 @@ def draw_pool(out: Path, font: Path, emojis: Sequence[Emoji] | None = None, work
     aside.mkdir(parents=True)
     rows = _draw_shards(aside, font, emojis, workers)
     write_labels(aside, emojis, rows)
-    for file in (CONFIG, SPECIFICATION):
+    for file in (CONFIG, SPECIFICATION, GROUPS):
         shutil.copyfile(file, aside / file.name)
     (aside / MARKER).write_text(json.dumps(facts, indent=1), "utf-8")
     _put_in_place(aside, out)
@@ -91,7 +92,9 @@ def _facts(font: Path, emojis: Sequence[Emoji]) -> Row:
         "emoji": version("emoji"),
         "pillow": version("pillow"),
         "names_sha256": hashlib.sha256(names.encode()).hexdigest(),
-        "config_sha256": hashlib.sha256(CONFIG.read_bytes() + SPECIFICATION.read_bytes()).hexdigest(),
+        "config_sha256": hashlib.sha256(
+            b"".join(file.read_bytes() for file in (CONFIG, SPECIFICATION, GROUPS))
+        ).hexdigest(),
     }
 
 

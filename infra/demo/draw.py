@@ -35,6 +35,7 @@ MARKER = "demo-pool.json"  # what the pool was drawn from; its presence says tha
 CONFIG = Path(__file__).with_name("sluice.toml")
 SPECIFICATION = Path(__file__).parent.parent / "categories" / "romance.toml"  # that CONFIG names
 GROUPS = CONFIG.with_name("groups.toml")  # as well
+COPIED = (CONFIG, SPECIFICATION, GROUPS)
 NOWHERE = "\U0010ffff"  # a code point that no font may name
 
 FAILED = "failed_to_download"  # img2dataset's word for a row without an image
@@ -63,8 +64,8 @@ Row = dict[str, Any]
 def draw_pool(out: Path, font: Path, emojis: Sequence[Emoji] | None = None, workers: int = 2) -> Path:
     """Draw `emojis` (default: all fully-qualified ones) into the folder `out`, and return it.
 
-    Beside the shards it holds labels.csv, oracle-romance.csv, sluice.toml and what that names. Returns at once if `out` was drawn from
-    the same. Raises PoolError if `out` holds something else, or if this Pillow cannot shape emoji.
+    Beside the shards it holds labels.csv, oracle-romance.csv, sluice.toml and what that names. Returns at once if `out`
+    was drawn from the same. Raises PoolError if `out` holds something else, or if this Pillow cannot shape emoji.
     """
     emojis = fully_qualified() if emojis is None else emojis
     facts = _facts(font, emojis)
@@ -77,7 +78,7 @@ def draw_pool(out: Path, font: Path, emojis: Sequence[Emoji] | None = None, work
     aside.mkdir(parents=True)
     rows = _draw_shards(aside, font, emojis, workers)
     write_labels(aside, emojis, rows)
-    for file in (CONFIG, SPECIFICATION, GROUPS):
+    for file in COPIED:
         shutil.copyfile(file, aside / file.name)
     (aside / MARKER).write_text(json.dumps(facts, indent=1), "utf-8")
     _put_in_place(aside, out)
@@ -92,9 +93,7 @@ def _facts(font: Path, emojis: Sequence[Emoji]) -> Row:
         "emoji": version("emoji"),
         "pillow": version("pillow"),
         "names_sha256": hashlib.sha256(names.encode()).hexdigest(),
-        "config_sha256": hashlib.sha256(
-            b"".join(file.read_bytes() for file in (CONFIG, SPECIFICATION, GROUPS))
-        ).hexdigest(),
+        "config_sha256": hashlib.sha256(b"".join(file.read_bytes() for file in COPIED)).hexdigest(),
     }
 
 

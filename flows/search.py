@@ -38,7 +38,7 @@ def search(
 ) -> dict[str, Any]:
     """How many generated images are near-copies of a training image, and of which.
 
-    images, control: a file, a folder or shards. above: the cosine of a near-copy. index: search Annoy's index. out: a
+    images, control: a file, a folder or shards. above: the cosine of a near-copy. index: search the index. out: a
     folder for the picture sheet and the tables. config: the TOML file of `curate`, where its encoder is a file.
     """
     found = find_pool(Path(lake), pool).version(version)

@@ -23,7 +23,7 @@ def search(
     control: Annotated[Path | None, typer.Option(help="Held-out real images, to see what matches by chance.")] = None,
     above: Annotated[float, typer.Option(help="Cosine from which an image is a near-copy.")] = 0.95,
     neighbors: Annotated[int, typer.Option(help="Training images told of each image.")] = 5,
-    index: Annotated[bool, typer.Option("--index", help="Search Annoy's index: faster, not exact.")] = False,
+    index: Annotated[bool, typer.Option("--index", help="Search an index: faster, not exact.")] = False,
     out: Annotated[Path | None, typer.Option("--out", help="A folder for the picture sheet and the tables.")] = None,
     config: Annotated[Path | None, typer.Option(help="Curate's TOML file, where its encoder is a file.")] = None,
     lake: LakeOption = HERE,

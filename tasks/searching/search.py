@@ -21,7 +21,7 @@ from tasks.errors import UsageError
 from tasks.files import read_table
 from tasks.lake import Version
 from tasks.samples import KEPT
-from tasks.searching import search_exact, search_index
+from tasks.searching import search_cells, search_exact, search_index
 from tasks.searching.search_exact import Nearest
 from tasks.searching.search_images import Images
 from tasks.threads import all_cores
@@ -36,7 +36,7 @@ SEED: Final = 0
 class Config:
     above: float = 0.95  # cosine from which an image counts as a near-copy
     neighbors: int = 5  # training images told of each image
-    index: bool = False  # search Annoy's index instead of all vectors
+    index: bool = False  # compare the vectors of an index's nearest cells instead of all
 
     def __post_init__(self) -> None:
         if not 0 < self.above <= 1:
@@ -67,7 +67,7 @@ def _find(version: Version, queries: NDArray[np.floating], config: Config) -> Fo
         return Found(search_exact.nearest(parts, queries, config.neighbors), "exact", None, None, 0)
     search_exact.check(parts, queries)
     index, remark = search_index.index_of(version)
-    found = search_index.nearest(index, parts, queries, config.neighbors)
+    found = search_cells.nearest(index, parts, queries, config.neighbors)
     some = np.random.default_rng(SEED).permutation(len(queries))[:CHECKED]
     exact = search_exact.nearest(parts, queries[some], config.neighbors)
     return Found(found, "index", remark, recall(Nearest(found.rows[some], found.cosines[some]), exact), len(some))

@@ -8,7 +8,7 @@ moves a cosine by less than MARGIN, so nothing is lost by it.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -44,9 +44,16 @@ def nearest(parts: Parts, queries: NDArray[np.floating], k: int) -> Nearest:
 
     One block of a part and its similarities to QUERIES queries are in memory at a time. EncoderError: another d.
     """
+    return searched(parts, queries, k, lambda chunk: _candidates(parts, chunk, k + SPARE))
+
+
+def searched(
+    parts: Parts, queries: NDArray[np.floating], k: int, candidates: Callable[[NDArray[np.floating]], NDArray[np.int64]]
+) -> Nearest:
+    """The k best of the (q, c) rows that `candidates` finds for (q, d) queries, QUERIES at a time. Raises as check."""
     check(parts, queries)
     chunks = [queries[start : start + QUERIES] for start in range(0, len(queries), QUERIES)]
-    found = [verified(parts, chunk, _candidates(parts, chunk, k + SPARE), k) for chunk in chunks]
+    found = [verified(parts, chunk, candidates(chunk), k) for chunk in chunks]
     empty = Nearest(np.empty((0, k), np.int64), np.empty((0, k)))
     return Nearest(*(np.concatenate(columns) for columns in zip(empty, *found, strict=True)))
 
@@ -66,11 +73,14 @@ def check(parts: Parts, queries: NDArray[np.floating]) -> None:
 
 
 def blocks(parts: Parts, size: int = BLOCK) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Number of the first row and (at most size, d) float32 of each block of the parts, in order."""
+    """Number of the first row and (at most size, d) float32 of each block of the parts, in order; copies."""
+    import torch
+
     start = 0
     for part in parts:
         for first in range(0, len(part), size):
-            yield start + first, np.asarray(part[first : first + size], np.float32)
+            stored = torch.from_numpy(np.array(part[first : first + size]))  # numpy is ten times slower from float16
+            yield start + first, stored.float().numpy()
         start += len(part)
 
 
@@ -89,8 +99,11 @@ def _candidates(parts: Parts, queries: NDArray[np.floating], k: int) -> NDArray[
     best = Best(torch.full((len(asked), k), -torch.inf), torch.full((len(asked), k), -1, dtype=torch.int64))
     rough = asked.to(rough_type())
     for start, block in blocks(parts):
-        here = torch.from_numpy(present(block))
-        vectors = torch.where(here[:, None], torch.from_numpy(block), 0)
+        vectors = torch.from_numpy(block)
+        norms = torch.linalg.vector_norm(vectors, dim=1)
+        here = torch.isfinite(norms) & (norms > 0)
+        vectors /= norms[:, None]  # float16 misses norm one by about 1e-4
+        vectors[~here] = 0
         vectors, here = (_padded(tensor, -len(block) % GROUP) for tensor in (vectors, here))
         found = _beating(best, rough, vectors.to(rough.dtype), here)
         if found is None:

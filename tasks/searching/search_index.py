@@ -1,13 +1,17 @@
-"""An Annoy index of a pool's embeddings for searching: built once, memory-mapped, never opened unless it is whole.
+"""An index of a pool's embeddings for searching: built once, memory-mapped, never opened unless it is whole.
 
     artifacts/search-<key>/
-      index.ann     the forest over the embeddings that are there, less their mean, Euclidean (see tasks/neighbors.py)
-      rows.npy      (n,) the version's row of each vector in it
-      mean.npy      (d,)
-      index.json    what it was made of, and the files' sha256
+      vectors.npy     (n, d) the embeddings that are there, as stored, cell after cell
+      rows.npy        (n,) the version's row of each
+      starts.npy      (K + 1,) where each cell begins, and n
+      centroids.npy   (K, d) float32, seen from the mean
+      mean.npy        (d,) float32
+      index.json      what it was made of, and the files' sha256
 
-Annoy opens a truncated file without complaint and crashes on a damaged one. So the digests are computed before it sees
-the file, and an index that is not what its key promises is built anew.
+An inverted file (Jégou, Douze and Schmid 2011, section IV, without quantisation): k-means cuts the pool into cells, and
+search_cells.py compares a query with the vectors of the nearest ones. Cells and probed vectors grow as √n. The files
+are plain arrays that numpy maps; the digests are computed before it does, and an index that is not what its key
+promises is built anew.
 """
 
 from __future__ import annotations
@@ -17,35 +21,31 @@ import json
 import shutil
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.duplicates import centroids
+from tasks.duplicates.assignment import Reach, assign
+from tasks.duplicates.centroids import Centroids, Plan
+from tasks.duplicates.clustering import parallel
+from tasks.duplicates.stored import Stored, lay_out, stored
 from tasks.errors import LakeError
 from tasks.files import TEMPORARY, write_json
 from tasks.lake import Version
 from tasks.lock import hold
-from tasks.searching.search_exact import SPARE, Nearest, Parts, blocks, check, present, verified
+from tasks.searching.search_cells import Index
+from tasks.searching.search_exact import Parts, blocks, present
 
-if TYPE_CHECKING:
-    from annoy import AnnoyIndex
-
-REVISION: Final = 1
+REVISION: Final = 2
 KIND: Final = "search"
-TREES: Final = 10
-SEARCH_K: Final = 1000  # nodes inspected a query
-METRIC: Final = "euclidean"
+CELLS: Final = 2.0  # times √n
+TRAINED: Final = 25  # vectors a cell to train on, at most centroids.SAMPLE in all
+ITERATIONS: Final = 4
 SEED: Final = 1
-FOREST, ROWS, MEAN, FACTS = "index.ann", "rows.npy", "mean.npy", "index.json"
-
-
-class Index(NamedTuple):
-    """An opened index."""
-
-    forest: AnnoyIndex
-    mean: NDArray[np.float32]  # (d,)
-    rows: NDArray[np.int64]  # (n,) the version's row of each vector
+FILES: Final = {name: f"{name}.npy" for name in Index._fields}
+FACTS: Final = "index.json"
 
 
 def made_of(version: Version) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def made_of(version: Version) -> dict[str, Any]:
 
 
 def index_key(version: Version) -> str:
-    return version.lake.key(KIND, REVISION, TREES, SEED, made_of(version))
+    return version.lake.key(KIND, REVISION, CELLS, TRAINED, ITERATIONS, SEED, made_of(version))
 
 
 def index_of(version: Version) -> tuple[Index, str]:
@@ -83,65 +83,76 @@ def index_of(version: Version) -> tuple[Index, str]:
 def build(parts: Parts, folder: Path, sources: dict[str, Any]) -> None:
     """Write the index of all vectors that are there (finite and not zero) into an empty folder.
 
-    On the disk from the beginning: a block of vectors is in memory. LakeError where there is no vector.
+    Blocks of vectors are in memory, and those that k-means trains on. LakeError where there is no vector.
     """
-    from annoy import AnnoyIndex
-
     there = [start + np.flatnonzero(present(block)) for start, block in blocks(parts)]
     rows = np.concatenate([np.empty(0, np.int64), *there])
     if not len(rows):
         raise LakeError("at least one sample with an embedding was expected, the version has none; see `sluice show`")
-    mean = _mean(parts, len(rows))
-    forest = AnnoyIndex(len(mean), METRIC)
-    forest.set_seed(SEED)
-    forest.on_disk_build(str(folder / FOREST))
-    item = 0
-    for _, block in blocks(parts):
-        for vector in (block[present(block)] - mean).tolist():  # lists: Annoy takes an array's values one by one
-            forest.add_item(item, vector)
-            item += 1
-    forest.build(TREES, n_jobs=1)  # with more threads the trees depend on timing
-    forest.unload()
-    np.save(folder / ROWS, rows)
-    np.save(folder / MEAN, mean)
-    digests = {name: _digest(folder / name) for name in (FOREST, ROWS, MEAN)}
-    facts = {"dim": len(mean), "metric": METRIC, "count": len(rows), "digests": digests}
-    write_json(folder / FACTS, {"made_of": sources, **facts})
+    vectors = stored(parts, rows)
+    k = round(CELLS * len(rows) ** 0.5)
+    plan = Plan(k, min(TRAINED * k, centroids.SAMPLE), ITERATIONS, levels=2)
+    trained = centroids.train(vectors, plan, np.random.default_rng(SEED))
+    used, cell = np.unique(_cells(vectors, trained, folder), return_inverse=True)
+    order = np.argsort(cell, kind="stable")
+    lay_out(vectors, order, folder / FILES["vectors"], parallel)
+    starts = np.searchsorted(cell[order], np.arange(len(used) + 1))
+    arrays = {"mean": trained.mean.numpy(), "centroids": trained.fine.numpy()[used], "starts": starts}
+    for name, array in {**arrays, "rows": rows[order]}.items():
+        np.save(folder / FILES[name], array)
+    write_json(
+        folder / FACTS, {"made_of": sources, "digests": {name: _digest(folder / name) for name in FILES.values()}}
+    )
 
 
-def _mean(parts: Parts, count: int) -> NDArray[np.float32]:
-    total = sum(block[present(block)].sum(axis=0, dtype=np.float64) for _, block in blocks(parts))
-    mean: NDArray[np.float32] = (np.asarray(total) / count).astype(np.float32)
-    return mean
+def _cells(vectors: Stored, trained: Centroids, folder: Path) -> NDArray[np.int32]:
+    """(n,) the centroid of each vector: the nearest in its coarse cell."""
+    path = folder / "trained.npz"
+    centroids.save(trained, path)
+    home = assign(vectors, path, Reach(probes=1, distance=0.0), parallel).home
+    path.unlink()
+    return home
 
 
 def open_index(folder: Path, sources: dict[str, Any]) -> Index:
     """The index of a folder, memory-mapped. LakeError where it was made of something else, or is not whole."""
-    from annoy import AnnoyIndex
-
     facts = _facts(folder)
-    if facts.get("made_of") != sources:
+    if facts["made_of"] != sources:
         raise LakeError(f"{folder}: an index of other embeddings than this version's was found; remove the folder")
-    for name in (FOREST, ROWS, MEAN):
+    for name in FILES.values():
         recorded, found = facts["digests"].get(name), _digest(folder / name)
         if recorded != found:
             raise LakeError(
                 f"{folder / name}: sha256 {str(recorded)[:16]} is recorded, {found[:16]} was found: it is not whole"
             )
-    forest = AnnoyIndex(facts["dim"], METRIC)
-    forest.load(str(folder / FOREST))
-    return Index(forest, np.load(folder / MEAN), np.load(folder / ROWS, mmap_mode="r"))
+    try:
+        index = Index(**{name: np.load(folder / file, mmap_mode="c") for name, file in FILES.items()})
+    except ValueError as problem:  # objects, which would have to be unpickled, among others
+        raise LakeError(f"{folder}: plain arrays were expected ({problem}); remove the folder") from None
+    if not _fits(index):
+        shapes = {name: array.shape for name, array in index._asdict().items()}
+        raise LakeError(f"{folder}: arrays of an index were expected, {shapes} were found; remove the folder")
+    return index
+
+
+def _fits(index: Index) -> bool:
+    """Whether the arrays are those of one index."""
+    if index.vectors.ndim != 2 or index.starts.ndim != 1 or not len(index.starts):
+        return False
+    (n, d), k = index.vectors.shape, len(index.starts) - 1
+    shapes = (index.mean.shape, index.centroids.shape, index.rows.shape) == ((d,), (k, d), (n,))
+    return shapes and index.starts[0] == 0 and index.starts[-1] == n and bool((np.diff(index.starts) > 0).all())
 
 
 def _facts(folder: Path) -> dict[str, Any]:
     """What is recorded beside the index. LakeError where something of it is missing."""
     try:
         facts: dict[str, Any] = json.loads((folder / FACTS).read_text("utf-8"))
-        whole = facts["metric"] == METRIC and isinstance(facts["dim"], int) and isinstance(facts["digests"], dict)
+        whole = "made_of" in facts and isinstance(facts["digests"], dict)
     except (OSError, ValueError, KeyError, TypeError) as problem:
         raise LakeError(f"{folder / FACTS}: no record of an index ({type(problem).__name__}: {problem})") from None
     if not whole:
-        raise LakeError(f"{folder / FACTS}: the record of a {METRIC} index was expected; remove the folder")
+        raise LakeError(f"{folder / FACTS}: the record of an index was expected; remove the folder")
     return facts
 
 
@@ -151,13 +162,3 @@ def _digest(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as problem:
         raise LakeError(f"{path}: cannot be read ({problem.strerror})") from None
-
-
-def nearest(index: Index, parts: Parts, queries: NDArray[np.floating], k: int, search_k: int = SEARCH_K) -> Nearest:
-    """The k nearest of (q, d) queries of unit norm among what Annoy inspects; each verified by exact cosine."""
-    check(parts, queries)
-    found = np.full((len(queries), k + SPARE), -1, np.int64)
-    for row, query in enumerate((np.asarray(queries, np.float32) - index.mean).tolist()):
-        items = index.forest.get_nns_by_vector(query, k + SPARE, search_k)
-        found[row, : len(items)] = index.rows[items]
-    return verified(parts, queries, found, k)

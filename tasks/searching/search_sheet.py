@@ -91,7 +91,7 @@ def notes(told: Told) -> list[str]:
     if told["method"] == "index":
         recall = "unknown" if told["recall"] is None else share(told["recall"])
         method = (
-            f"Searched with the Annoy index ({told['remark']}); it found {recall} of the neighbours that exact search "
+            f"Searched with the index ({told['remark']}); it found {recall} of the neighbours that exact search "
             f"finds for {told['checked']:,} of the images. Found cosines are exact; a missed near-copy lowers the rate."
         )
     found = [method, f"Embedded by {told['encoder']}."]

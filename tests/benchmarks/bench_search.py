@@ -1,30 +1,31 @@
-"""Seconds, memory and recall of searching generated images among a million vectors: exact, Annoy's index, an IVF.
+"""Seconds, memory and recall of searching generated images among a million vectors: exact, by the index, by Annoy.
 
     python -m tests.benchmarks.bench_search --vectors 1000000 --dim 512
 
 Half of the queries are near-copies of a vector (0.05 to 0.35 away), half are new (two mixed). The clock begins when
 the vectors are in the page cache and the index is opened; it includes verification. Beside it stands the time of the
 bare float32 products that exact search replaces. Recall is that of the nearest and of the five nearest, as exact search
-finds them. The IVF is no part of Sluice: spherical k-means on 50,000 vectors, vectors copied in the order of their
-clusters, the nearest clusters of each query compared; it says what another index would reach.
+finds them. Annoy's forest is no part of the search: it is built here, in memory, and what it finds is verified alike.
 """
 
 from __future__ import annotations
 
 import argparse
 import resource
+import shutil
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from tasks.searching import search_exact, search_index
-from tasks.searching.search_exact import Nearest, blocks
+from tasks import neighbors
+from tasks.searching import search_cells, search_exact, search_index
+from tasks.searching.search_exact import SPARE, Nearest, blocks, verified
 from tests.benchmarks import near_duplicates
 
 PART = 10_000  # vectors of a part
@@ -69,71 +70,14 @@ def recalls(found: Nearest, exact: Nearest) -> str:
     return "  ".join(f"{hit[rows, 0].mean():.4f} {hit[rows].mean():.4f}" for rows in (slice(half), slice(half, None)))
 
 
-class Ivf(NamedTuple):
-    """Vectors in the order of their clusters."""
-
-    centroids: torch.Tensor  # (K, d) bfloat16
-    mean: np.ndarray  # (d,)
-    starts: np.ndarray  # (K + 1,)
-    rows: np.ndarray  # (n,)
-    vectors: np.ndarray  # (n, d) float16
-
-
-def build_ivf(parts: list[np.ndarray], clusters: int, folder: Path) -> Ivf:
-    rng, n = np.random.default_rng(0), sum(map(len, parts))
-    everything = np.concatenate([np.sort(rng.choice(len(p), len(p) * min(n, 50_000) // n, replace=False)) + i * PART
-                                 for i, p in enumerate(parts)])  # fmt: skip
-    sample = np.concatenate([parts[i][everything[everything // PART == i] % PART] for i in range(len(parts))])
-    mean = sample.astype(np.float32).mean(axis=0)
-    points = torch.nn.functional.normalize(torch.from_numpy(sample.astype(np.float32) - mean))
-    centroids = points[torch.from_numpy(rng.choice(len(points), clusters, replace=False))]
-    for _ in range(6):
-        nearest = torch.cat([(p.bfloat16() @ centroids.bfloat16().T).argmax(dim=1) for p in points.split(4096)])
-        sums = torch.zeros_like(centroids).index_add_(0, nearest, points)
-        centroids = torch.nn.functional.normalize(torch.where(sums.any(dim=1, keepdim=True), sums, centroids))
-    small = centroids.bfloat16()
-    owner = np.concatenate(
-        [(torch.from_numpy(block - mean).bfloat16() @ small.T).argmax(dim=1).numpy() for _, block in blocks(parts)]
-    )
-    order = np.argsort(owner, kind="stable")
-    vectors = np.lib.format.open_memmap(folder / "ivf.npy", "w+", np.float16, (n, len(mean)))
-    place = np.empty(n, np.int64)
-    place[order] = np.arange(n)
-    for i, part in enumerate(parts):
-        vectors[place[i * PART : i * PART + len(part)]] = part
-    return Ivf(small, mean, np.searchsorted(owner[order], np.arange(clusters + 1)), order, vectors)
-
-
-def search_ivf(ivf: Ivf, asked: np.ndarray, probes: int) -> Nearest:
-    """The nearest among the vectors of each query's nearest clusters, in float32."""
-    queries = torch.from_numpy(asked)
-    near = (torch.from_numpy(asked - ivf.mean).bfloat16() @ ivf.centroids.T).topk(probes, dim=1).indices.numpy()
-    order = np.argsort(near, axis=None, kind="stable")
-    owner, cluster = order // probes, near.flatten()[order]
-    best, rows = np.full((len(asked), probes * NEAREST), -2.0), np.full((len(asked), probes * NEAREST), -1)
-    ends = np.searchsorted(cluster, np.arange(len(ivf.starts)))
-    for one in np.unique(cluster):
-        first, last = ivf.starts[one], ivf.starts[one + 1]
-        if first == last:
-            continue
-        mine, slot = owner[ends[one] : ends[one + 1]], order[ends[one] : ends[one + 1]] % probes
-        block = torch.from_numpy(np.asarray(ivf.vectors[first:last], np.float32))
-        value, place = (queries[mine] @ block.T).topk(min(NEAREST, int(last - first)), dim=1)
-        columns = slot[:, None] * NEAREST + np.arange(value.shape[1])
-        best[mine[:, None], columns] = value.numpy()
-        rows[mine[:, None], columns] = ivf.rows[first + place.numpy()]
-    chosen = np.argsort(-best, axis=1)[:, :NEAREST]
-    return Nearest(np.take_along_axis(rows, chosen, 1), np.take_along_axis(best, chosen, 1))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vectors", type=int, default=1_000_000)
     parser.add_argument("--dim", type=int, default=512)
     parser.add_argument("--queries", type=int, default=1000)
     parser.add_argument("--runs", type=int, default=5, help="the median is printed")
-    parser.add_argument("--clusters", type=int, default=2048, help="of the IVF")
-    parser.add_argument("--folder", type=Path, help="keeps the vectors and the index for another run")
+    parser.add_argument("--trees", type=int, default=10, help="of Annoy; 0 leaves it out")
+    parser.add_argument("--folder", type=Path, help="keeps the vectors for another run")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as aside:
         compare(args, args.folder or Path(aside))
@@ -154,33 +98,40 @@ def compare(args: argparse.Namespace, folder: Path) -> None:
     exact, seconds = timed(lambda: search_exact.nearest(parts, asked, NEAREST), args.runs)
     print(f"{'bare float32 products':22} {products}")
     print(f"{'exact':22} {seconds}  {recalls(exact, exact)}", flush=True)
-    with_annoy(args, folder, parts, asked, exact)
-    begun = time.perf_counter()
-    ivf = build_ivf(parts, args.clusters, folder)
-    print(f"IVF, {args.clusters} clusters: built in {time.perf_counter() - begun:.0f} s")
-    for probes in (4, 16, 64):
-        found, seconds = timed(lambda probes=probes: search_ivf(ivf, asked, probes), args.runs)  # type: ignore[misc]
-        print(f"{f'IVF, {probes} probes':22} {seconds}  {recalls(found, exact)}", flush=True)
-    (folder / "ivf.npy").unlink()
-    print(f"peak memory of the process, mapped files included: {_peak():.1f} GiB")
+    with_index(folder, parts, asked, exact, args.runs)
+    print(f"peak memory of the process, mapped files included: {_peak():.1f} GiB", flush=True)
+    if args.trees:
+        with_annoy(args, parts, asked, exact)
 
 
-def with_annoy(
-    args: argparse.Namespace, folder: Path, parts: list[np.ndarray], asked: np.ndarray, exact: Nearest
-) -> None:
-    home, sources = folder / f"index-{args.vectors}-{args.dim}", {"embedding": "bench", "parts": [args.vectors]}
-    if not (home / search_index.FACTS).exists():
-        home.mkdir(exist_ok=True)
-        begun = time.perf_counter()
-        search_index.build(parts, home, sources)
-        print(f"Annoy, {search_index.TREES} trees: built in {time.perf_counter() - begun:.0f} s")
+def with_index(folder: Path, parts: list[np.ndarray], asked: np.ndarray, exact: Nearest, runs: int) -> None:
+    home, sources = folder / "index", {"embedding": "bench", "parts": [len(part) for part in parts]}
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir()
     begun = time.perf_counter()
+    search_index.build(parts, home, sources)
+    built, begun = time.perf_counter() - begun, time.perf_counter()
     index = search_index.open_index(home, sources)
-    size = (home / search_index.FOREST).stat().st_size / 1e9
-    print(f"Annoy: {size:.2f} GB, digests checked and opened in {time.perf_counter() - begun:.1f} s")
+    opened = time.perf_counter() - begun  # digests included
+    size = sum(file.stat().st_size for file in home.iterdir()) / 1e9
+    print(f"index, {len(index.centroids):,} cells: built in {built:.0f} s; {size:.2f} GB, opened in {opened:.1f} s")
+    for probes in (4, 16, search_cells.PROBES, 64):
+        search = partial(search_cells.nearest, index, parts, asked, NEAREST, probes)
+        search()  # reads what it touches into memory
+        found, seconds = timed(search, runs)
+        print(f"{f'index, {probes} probes':22} {seconds}  {recalls(found, exact)}", flush=True)
+
+
+def with_annoy(args: argparse.Namespace, parts: list[np.ndarray], asked: np.ndarray, exact: Nearest) -> None:
+    begun = time.perf_counter()
+    forest = neighbors.build(np.concatenate(parts), args.trees)
+    print(f"Annoy, {args.trees} trees: built in {time.perf_counter() - begun:.0f} s")
+
+    def search(nodes: int) -> Nearest:
+        return verified(parts, asked, neighbors.nearest(forest, asked, NEAREST + SPARE, nodes).ids, NEAREST)
+
     for nodes in (500, 1000, 2000, 4000):
-        search_index.nearest(index, parts, asked, NEAREST, nodes)  # reads what it touches into memory
-        found, seconds = timed(lambda nodes=nodes: search_index.nearest(index, parts, asked, NEAREST, nodes), args.runs)  # type: ignore[misc]
+        found, seconds = timed(partial(search, nodes), args.runs)
         print(f"{f'Annoy, {nodes} nodes':22} {seconds}  {recalls(found, exact)}", flush=True)
 
 

@@ -70,6 +70,14 @@ def test_a_pool_of_one_image_a_thousand_times_is_no_special_case() -> None:
 
 
 @pytest.mark.usefixtures("rough")
+def test_copies_of_a_vector_whose_norm_is_rounded_up_do_not_crowd_out_a_nearer_one() -> None:
+    nearer, other = unit(np.array([[1.0, 0.1, 0, 0], [1.0, 0.11, 0, 0]])).astype(np.float32)
+    pool = np.stack([*[other * 1.004] * 6, nearer * 0.996]).astype(np.float16)
+    query = np.array([[1.0, 0, 0, 0]], np.float32)
+    assert nearest([np.repeat(pool, 40, axis=0)], query, 1).cosines[0, 0] == plain(pool, query, 1)[0, 0]
+
+
+@pytest.mark.usefixtures("rough")
 def test_rows_that_are_zero_or_not_finite_are_never_found() -> None:
     vectors = pool(500)
     vectors[::3], vectors[1] = 0, np.nan

@@ -12,6 +12,7 @@ import typer
 
 from flows.options import HERE, JsonOption, LakeOption, PoolOption, show, tell
 from tasks.errors import UsageError
+from tasks.groups.comparison import Asked
 from tasks.groups.term_groups import TermGroups, read_groups
 from tasks.lake import Version, find_pool
 
@@ -23,6 +24,7 @@ def audit(
     against: Annotated[str | None, typer.Option(metavar="W", help="Another version; default the pool.")] = None,
     keywords: Annotated[Path | None, typer.Option(help="A file of words and phrases, one a line.")] = None,
     groups: Annotated[Path | None, typer.Option(help="A TOML file of term groups.")] = None,
+    targets: Annotated[Path | None, typer.Option(help="A TOML file of targets, to tell which groups lack.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="A folder for the whole tables as CSV.")] = None,
     lake: LakeOption = HERE,
     pool: PoolOption = None,
@@ -39,10 +41,11 @@ def audit(
     found = home.version(version)
     asked = _lines(keywords) if keywords is not None else ()
     known = read_groups(groups) if groups is not None else None
+    shares = _shares(targets, known)
     if against is None:
-        made = _against_pool(found, asked, known)
+        made = _against_pool(found, asked, known, shares)
     else:
-        made = _against(found, home.version(against), asked, known)
+        made = _against(found, home.version(against), Asked(asked, target_share=shares), known)
     draw = tables.audit_table if against is None else tables.comparison_table
     if out is not None:
         tell(f"wrote {_write(out, made)}")
@@ -74,7 +77,23 @@ def _here(function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
     return [function(item) for item in items]
 
 
-def _against_pool(version: Version, keywords: Sequence[str], groups: TermGroups | None) -> Tables:
+def _shares(path: Path | None, groups: TermGroups | None) -> dict[str, float]:
+    """The margins that a file of targets declares of the groups."""
+    from tasks.weights.targets import read_targets
+
+    known = {group.name for group in groups.groups} if groups is not None else set()
+    margins = read_targets(path).margins if path is not None else {}
+    for name in margins:
+        if name not in known:
+            raise UsageError(
+                f"--targets {path}: {name!r} is no group of --groups; known are: {', '.join(known) or 'none'}"
+            )
+    return dict(margins)
+
+
+def _against_pool(
+    version: Version, keywords: Sequence[str], groups: TermGroups | None, shares: Mapping[str, float]
+) -> Tables:
     """The tables of the run's own audit; counted anew where other keywords or groups are asked for."""
     from tasks import audit as stage
     from tasks.files import read_table
@@ -85,13 +104,13 @@ def _against_pool(version: Version, keywords: Sequence[str], groups: TermGroups 
         return {
             path.stem: read_table(path) for path in sorted(version.artifact("audit").glob("*.parquet"), reverse=True)
         }
-    return stage.audit(version, stage.Config(keywords=tuple(keywords)), _here, groups)[0]
+    return stage.audit(version, stage.Config(keywords=tuple(keywords), target_share=shares), _here, groups)[0]
 
 
-def _against(version: Version, other: Version, keywords: Sequence[str], groups: TermGroups | None) -> Tables:
-    from tasks.groups.comparison import Asked, compare
+def _against(version: Version, other: Version, asked: Asked, groups: TermGroups | None) -> Tables:
+    from tasks.groups.comparison import compare
 
-    made, facts = compare(version, other, Asked(tuple(keywords)), _here, groups)
+    made, facts = compare(version, other, asked, _here, groups)
     samples = facts["samples"]
     tell(
         f"version {facts['subject']} against {facts['reference']}: {samples['reference']:,} kept before, "

@@ -6,8 +6,8 @@ threshold, new shards, a month. Every sample is in both, was left out, or came i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -42,6 +42,7 @@ class Asked:
     phrases: int = 3  # words of the longest phrase that is compared unasked
     fdr: float = 0.05
     tau: float = 0.01
+    target_share: Mapping[str, float] = field(default_factory=dict)  # group → share of the kept that it ought to have
 
 
 def compare(
@@ -52,6 +53,8 @@ def compare(
     One row a term, most frequent in the reference first. Shares are of the kept captions, `change` the subject's over
     the reference's − 1, `change_weighted` the same by weight; n_left captions are kept by the reference only,
     n_entered by the subject only. removal_odds_ratio: the odds of being left out with the term over those without.
+    A group is `excluded` (exclusion amplification, Hong et al. 2024) that is under its target share in the reference
+    and left out more often than all; null without a target.
 
     What two versions hold is exact. The 95% intervals and `significant` (Benjamini-Hochberg over all terms of a table)
     say what two such versions of other pools from the same source would show; the unit is the near-duplicate group.
@@ -71,6 +74,8 @@ def compare(
             found = _table(db, sample, replace(asked, min_count=0)).drop_columns(["n_words", "keyword"])
             tables["groups"] = found.rename_columns({"term": "group"})
         totals = db.run("comparison", "totals").to_pylist()[0]
+    if groups is not None:
+        tables["groups"] = _with_targets(tables["groups"], totals, asked.target_share)
     return tables, _summary(subject, reference, totals, tables)
 
 
@@ -114,6 +119,15 @@ def _add_groups(db: Database, both: Version, groups: TermGroups) -> None:
     words = pa.nulls(len(found.names), pa.int32())
     db.add("vocabulary", pa.table({"term": number, "word": names, "n_words": words, "keyword": keyword}))
     db.add("token", found.table.rename_columns(["sample", "term"]))
+
+
+def _with_targets(groups: pa.Table, totals: Mapping[str, int], target_share: Mapping[str, float]) -> pa.Table:
+    """`target`, and `excluded`: under it in the reference and left out more often than all; null without one."""
+    target = pa.array([target_share.get(name) for name in groups["group"].to_pylist()], pa.float64())
+    left, there = (groups[name].to_numpy() for name in ("n_left", "n_reference"))
+    more = pa.array(left * totals["n_reference"] > there * totals["n_left"])
+    excluded = pc.and_(pc.less(groups["share_reference"], target), more)
+    return groups.append_column("target", target).append_column("excluded", excluded)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Seconds, recall and memory of each way to find near-duplicates, on the same vectors, in turn.
 
     python -m tests.benchmarks.bench_dedup                                       200,000 × 512, ours and the article's
-    python -m tests.benchmarks.bench_dedup --peers /tmp/peers/bin/python         and FAISS and usearch
+    python -m tests.benchmarks.bench_dedup --peers PYTHON      and FAISS and usearch
     python -m tests.benchmarks.bench_dedup --growth 100000 300000 1000000        how the default grows
     python -m tests.benchmarks.bench_dedup --skewed                              nine tenths of the samples in one topic
 

@@ -95,6 +95,18 @@ def test_groups_and_keywords_are_compared_whatever_their_count(tmp_path: Path) -
     assert row(tables["groups"].to_pylist(), "cat")["n_reference"] == 0
 
 
+def test_a_group_under_its_target_that_is_left_out_more_often_is_told(tmp_path: Path) -> None:
+    reference, subject = pair(tmp_path, ["fox", "fox", "owl", "owl", "owl"], [1.0] * 5, [1.0, None, 1.0, 1.0, 1.0])
+    groups = parse_groups({"groups": {name: {"terms": [name]} for name in ("fox", "owl", "wolf")}}, "test")
+    told = {}
+    for shares in ({}, {"fox": 0.5, "owl": 0.9, "wolf": 0.1}, {"fox": 0.3}):
+        found = compare(subject, reference, Asked(min_count=1, target_share=shares), map_here, groups)[0]["groups"]
+        told[len(shares)] = {one["group"]: one["excluded"] for one in found.to_pylist()}
+    assert told[0] == {"fox": None, "owl": None, "wolf": None}
+    assert told[3] == {"fox": True, "owl": False, "wolf": False}
+    assert told[1]["fox"] is False
+
+
 WORDS, FREQUENCY = np.array([f"w{i}" for i in range(12)]), np.linspace(0.02, 0.5, 12)
 PULL = np.random.default_rng(0).uniform(-0.9, 0.9, 12)  # how much a word moves the chance of staying
 

@@ -56,13 +56,14 @@ def curate(
     config: Annotated[Path | None, typer.Option("--config", help="A TOML file.")] = None,
     dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler; default this machine.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes on this machine; default one a core.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Decide near-duplicates anew.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Take a pool through ingest, embed, filter, dedup, reweight and publish.
 
     Example: sluice curate ./my-pool --config my.toml
     """
-    outcome = _curate(pool, lake, name, config, dask, workers)
+    outcome = _curate(pool, lake, name, config, dask, workers, fresh)
     if as_json:
         print(json.dumps(outcome))
     elif outcome["status"] != "nothing new":
@@ -70,18 +71,24 @@ def curate(
 
 
 def _curate(
-    pool: str, lake: Path, name: str | None, config: Path | None, dask: str | None, workers: int | None
+    pool: str,
+    lake: Path,
+    name: str | None,
+    config: Path | None,
+    dask: str | None,
+    workers: int | None,
+    fresh: bool = False,
 ) -> dict[str, Any]:
     from flows.interrupts import insistent
     from flows.server import embedded
 
     def check() -> None:
         """Say what is wrong with the call before a run begins."""
-        from flows.config import read_config
+        from flows.config import check_declared, read_config
         from flows.runtime import check_address
         from tasks.reading.pools import list_shards
 
-        read_config(config)
+        check_declared(read_config(config))
         list_shards(pool)
         if dask is not None:
             check_address(dask)
@@ -92,7 +99,8 @@ def _curate(
         with insistent(), embedded(check):
             from flows.curate import curate as flow
 
-            outcome: dict[str, Any] = flow(pool, str(lake), name, str(config) if config else None, dask, workers)
+            settings = str(config) if config else None
+            outcome: dict[str, Any] = flow(pool, str(lake), name, settings, dask, workers, fresh)
     except KeyboardInterrupt:
         raise Interrupted("interrupted; the lake is whole, and the same command goes on from here") from None
     return outcome

@@ -74,7 +74,12 @@ def declared_digests(config: CurateConfig) -> list[str]:
     return [*digests, read_targets(Path(config.reweight.targets)).digest()] if config.reweight.targets else digests
 
 
-FILES = (("embed", "model"), ("embed", "pretrained"), ("embed", "embeddings"))  # may name a file or a folder
+FILES = (
+    ("embed", "model"),
+    ("embed", "pretrained"),
+    ("embed", "embeddings"),
+    ("dedup", "reference"),
+)  # may name a file or a folder
 
 
 def read_config(path: Path | None) -> CurateConfig:

@@ -13,6 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from flows.config import CurateConfig, check_declared, declared_digests, read_config
 from flows.progress import Reporter
 from flows.record import Record, code_revision, recorded
+from flows.reference import digest_of as digest_of_reference
 from flows.runtime import Runtime, decoders
 from flows.stages import REVISIONS, STAGES, Stage, Work, audited
 from flows.texts import failure, stage_line, stage_markdown
@@ -37,13 +38,17 @@ def curate(
     config: str | None = None,
     dask: str | None = None,
     workers: int | None = None,
+    fresh: bool = False,
 ) -> dict[str, Any]:
     """Curate a pool into a gated, recorded, published dataset version.
 
     pool: a folder, shard, glob or brace list. lake: the folder of all pools. name: the pool's name, by default the
-    folder's. config: a TOML file. dask: a scheduler's address, by default this machine. workers: processes here.
+    folder's. config: a TOML file. dask: a scheduler's address, by default this machine. workers: processes here. fresh:
+    near-duplicates are decided anew, whatever the version before kept.
     """
     settings = read_config(Path(config) if config is not None else None)
+    if fresh:
+        settings = dataclasses.replace(settings, dedup=dataclasses.replace(settings.dedup, fresh=True))
     return run_curate(pool, Path(lake), name, settings, Session(Runtime(dask, workers), Reporter(), stage_task))
 
 
@@ -99,21 +104,25 @@ class Run:
     ) -> None:
         self.lake, self.config, self.record = lake, config, record
         self.runtime, self.reporter, self.call = session.runtime, session.reporter, session.call
-        self.work = Work(config, shards, self.runtime.map_parts, decoders(self.runtime.workers))
         self.runtime.on_progress = self.reporter.parts
         self.previous = lake.latest()
+        self.work = Work(config, shards, self.runtime.map_parts, decoders(self.runtime.workers), self.previous)
         self.version = Version(lake)
         self.inputs = inputs_key(lake, self.work)
 
     def curate(self) -> dict[str, Any]:
         latest = self.previous
-        if latest is not None and latest.manifest["inputs"] == self.inputs and not latest.missing():
+        same = latest is not None and latest.manifest["inputs"] == self.inputs and not self._decides_anew(latest)
+        if latest is not None and same and not latest.missing():
             self.record.status = "nothing new"
             self.reporter.say(f"Nothing new: version {latest.number} is what these inputs make.")
             return self.outcome(latest)
         for stage in STAGES:
             self.call(stage.name)(self, stage)
         return self.outcome(self.version)
+
+    def _decides_anew(self, latest: Version) -> bool:
+        return self.config.dedup.fresh and latest.summary["dedup"]["parent"] is not None
 
     def step(self, stage: Stage) -> None:
         """Run one stage on the version so far, audit what it made, judge it, commit it."""
@@ -207,6 +216,8 @@ def inputs_key(lake: Lake, work: Work) -> str:
     """Digest of all that a run depends on: shards, configuration, labels, weights, the stages' revisions."""
     config = dataclasses.asdict(work.config)
     config["embed"] = embed.settings(work.config.embed)
+    reference = config["dedup"].pop("reference")
+    config["dedup"].pop("fresh")  # it tells how to come to a decision, not of what
     labels: list[Any] = []
     for category in config["filter"]["category"]:
         given = (Path(category.pop("labels")), log_path(lake, category["name"]))
@@ -216,6 +227,7 @@ def inputs_key(lake: Lake, work: Work) -> str:
     for path in (config["filter"].pop("overrides"), config["filter"]["blocklist"].pop("sha256")):
         labels.append(lake.digest(Path(path)) if path and Path(path).is_file() else None)
     labels += [declared_digests(work.config), read_tombstones(lake).marks]
+    labels += [digest_of_reference(lake, reference)] if reference is not None else []
     for stage, names in (("audit", ("groups",)), ("reweight", ("groups", "targets"))):
         for name in names:
             config[stage].pop(name)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from flows.config import CurateConfig
+from flows.reference import read_reference
 from tasks import audit, dedup, embed, filter, ingest, publish, reweight
 from tasks.groups.term_groups import read_groups
 from tasks.lake import MapParts, Version
@@ -23,6 +24,7 @@ class Work:
     shards: list[tuple[Shard, str]]  # each with its content's sha256
     map_parts: MapParts
     decoders: int = 1  # threads that decode beside one worker's forward pass
+    previous: Version | None = None  # the latest complete version
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +53,12 @@ def _simple(module: Any, name: str) -> Callable[[Version, Work], Version]:
     return run
 
 
+def _dedup(version: Version, work: Work) -> Version:
+    """Dedup: what the previous version kept stays, and only what is new is compared."""
+    reference = read_reference(version, work.config)
+    return dedup.run(version, work.config.dedup, work.map_parts, work.previous, reference)
+
+
 def _reweight(version: Version, work: Work) -> Version:
     """Reweight: what it restores or aims at may be named by the audit's term groups."""
     config = work.config.reweight
@@ -61,7 +69,7 @@ def _reweight(version: Version, work: Work) -> Version:
 STAGES: Final = (
     Stage("ingest", _ingest),
     Stage("filter", _simple(filter, "filter")),
-    Stage("dedup", _simple(dedup, "dedup")),
+    Stage("dedup", _dedup),
     Stage("reweight", _reweight),
     Stage("publish", _simple(publish, "publish"), audited=False),
 )

@@ -10,28 +10,30 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
-from tasks.duplicates.candidates import METHODS, Found, Search, find
+from tasks.duplicates import earlier
+from tasks.duplicates.candidates import METHODS, Found, Search
+from tasks.duplicates.increment import Ask, search
+from tasks.duplicates.pair_files import read_known, read_pairs, write_pairs
 from tasks.duplicates.pair_recall import Asked, Band, Estimate, estimate, residual
-from tasks.duplicates.preferred import NOBODY, PREFER, PREFERRED, Pool, read_pool
-from tasks.duplicates.survivors import Settled, check_survivors, groups, settle
+from tasks.duplicates.preferred import PREFER, PREFERRED, Pool, read_pool
+from tasks.duplicates.reference import REASON, Reference, contaminated, without
+from tasks.duplicates.reference import told as reference_told
+from tasks.duplicates.survivors import Settled, check_survivors, settle
+from tasks.duplicates.verdicts import decide, group_table, portrait, refuse, removals, representatives
 from tasks.errors import ConfigError
-from tasks.files import read_table, write_json, write_table
-from tasks.samples import DUPLICATE
+from tasks.files import write_json, write_table
 
 if TYPE_CHECKING:
     from tasks.lake import MapParts, Version
 
-REVISION = 2
-NEAR, COPY = "near-duplicate", "exact copy"
-LARGEST, LARGEST_CAPTIONS, LARGEST_UIDS = 5, 5, 30  # groups shown in the summary, and of each
+REVISION = 3
+LARGEST = 5  # groups shown in the summary
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Config:
     cap: int = 1  # samples that stay of a group; with more, those least like each other
     recall_queries: int = 2000  # exact queries that estimate what the search missed
     seed: int = 0
+    fresh: bool = False  # decide anew, whatever the version before kept and found
+    reference: str | None = None  # a file, folder or shards of images whose near-duplicates leave the pool
 
     def __post_init__(self) -> None:
         for name in ("threshold", "target_recall"):
@@ -65,97 +69,69 @@ class Config:
                 f"dedup.prefer: some of {', '.join(PREFER)}, each once, was expected, {self.prefer!r} found"
             )
 
-    def search(self) -> Search:
-        return Search(self.threshold, self.clusters, self.clusterings, self.target_recall, self.seed)
+    def ask(self) -> Ask:
+        found = Search(self.threshold, self.clusters, self.clusterings, self.target_recall, self.seed)
+        return Ask(self.method, found)
 
 
-def run(version: Version, config: Config, map_parts: MapParts) -> Version:
+def run(
+    version: Version,
+    config: Config,
+    map_parts: MapParts,
+    previous: Version | None = None,
+    reference: Reference | None = None,
+) -> Version:
     """Remove from what the filter kept all but one of each group of near-duplicates.
+
+    Where the `previous` version was decided with the same settings, what it kept ranks first, and only new samples are
+    compared. Every group is decided anew, so none is left without a survivor when one goes. What is near to an image of
+    the `reference` set, config.reference embedded as the pool was, is filtered first.
 
     Raises EncoderError where a usable sample has a zero or non-finite vector, or parts have vectors of several sizes.
     """
-    lake = version.lake
-    key = lake.key("dedup", asdict(config), *_inputs(version, "samples", "embedding", "decision"))
+    lake, settings = version.lake, _settings(config, reference)
+    inputs = lake.key("dedup", settings, *_inputs(version, "samples", "embedding", "decision"))
+    before = None if config.fresh or not earlier.comparable(previous, version, settings, REVISION) else previous
+    key = earlier.key_after(before, inputs) if before is not None else inputs
     if not lake.has_artifact("groups", key):
-        pool = read_pool(version, config.prefer, map_parts)
-        pairs_key = _pairs_key(version, pool, config)
-        found, told = _found(version, pairs_key, pool, config, map_parts)
-        settled = settle(pool.stored, found[:3], pool.leaders(), config.threshold, config.cap, map_parts)
         with lake.new_artifact("groups", key) as folder:
-            table = group_table(pool, settled)
-            write_table(folder / "groups.parquet", table)
-            summary = summarise(pool, settled, table, config, map_parts)
-            write_json(folder / "facts.json", {"pairs": pairs_key, "summary": {**summary, **told}})
-            version.write_decision(decide(version.table("decision"), pool, settled), key)
-    facts = json.loads((lake.artifact_path("groups", key) / "facts.json").read_text("utf-8"))
+            facts, decision = _decided(version, config, map_parts, before, reference)
+            write_table(folder / "groups.parquet", facts.pop("groups"))
+            write_json(folder / earlier.FACTS, {"revision": REVISION, "inputs": inputs, **facts})
+            version.write_decision(decision, key)
+    made = json.loads((lake.artifact_path("groups", key) / earlier.FACTS).read_text("utf-8"))
     return version.derive(
         "dedup",
         columns={"decision": key},
-        artifacts={"pairs": facts["pairs"], "groups": key},
-        config=asdict(config),
-        summary=facts["summary"],
+        artifacts={"pairs": made["pairs"], "groups": key},
+        config=settings,
+        summary=made["summary"],
     )
 
 
-def decide(decision: pa.Table, pool: Pool, settled: Settled) -> pa.Table:
-    """The decision table of the whole version, with the removed samples as duplicates of their survivor."""
-    representative, similarity = representatives(pool, settled)
-    removed = removals(pool, representative)
-    survivor = pa.array(representative[removed])
-    digest, uid = pool.table["sha256"].combine_chunks(), pool.table["uid"].combine_chunks()
-    copied = pc.equal(digest.take(pa.array(removed)), digest.take(survivor))
-    news = {
-        "verdict": pa.repeat(DUPLICATE, len(removed)),
-        "stage": pa.repeat("dedup", len(removed)),
-        "reason": pc.if_else(copied, COPY, NEAR),
-        "duplicate_of": uid.take(survivor),
-        "duplicate_similarity": pa.array(similarity[removed], pa.float32()),
+def _decided(
+    version: Version, config: Config, map_parts: MapParts, before: Version | None, reference: Reference | None
+) -> tuple[dict[str, Any], pa.Table]:
+    """The groups with the facts on how they came about, and the decision on every sample."""
+    first = earlier.survivors(before, version) if before is not None else None
+    pool = read_pool(version, config.prefer, map_parts, first)
+    searched = _pairs_key(version, pool, _settings(config, None))
+    pairs = _later_key(before, searched) if before is not None else searched
+    refused = contaminated(pool, reference, config.threshold, map_parts)
+    pool = without(pool, refused)
+    found, told = _found(version, pairs, pool, config, map_parts, before)
+    ahead = int(first[pool.sample].sum()) if first is not None else 0
+    settled = settle(pool.stored, found[:3], pool.leaders(), config.threshold, config.cap, map_parts, ahead)
+    table = group_table(pool, settled)
+    summary = {
+        **summarise(pool, settled, table, config, map_parts),
+        **told,
+        "parent": _parent(before),
+        "reference": reference_told(reference, refused),
     }
-    order = np.argsort(pool.sample[removed])
-    mask = np.zeros(len(decision), np.bool_)
-    mask[pool.sample[removed]] = True
-    for name, values in news.items():
-        place, field = decision.schema.get_field_index(name), decision.schema.field(name)
-        column = decision[name].combine_chunks()
-        column = pc.replace_with_mask(column, pa.array(mask), values.cast(field.type).take(pa.array(order)))
-        decision = decision.set_column(place, field, column)
-    return decision
-
-
-def removals(pool: Pool, representative: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Rows that the filter kept and another stands for."""
-    row = np.arange(len(pool.sample))
-    return row[pool.kept & (representative != row) & (representative != NOBODY)]
-
-
-def representatives(pool: Pool, settled: Settled) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The surviving sample near to each of n, itself where it survives, NOBODY where none is; and the cosine."""
-    kind = settled.survivor[pool.kind]
-    representative = np.where(kind == NOBODY, NOBODY, pool.leaders()[kind])
-    return representative, settled.similarity[pool.kind]
-
-
-def group_table(pool: Pool, settled: Settled) -> pa.Table:
-    """One row a member of a group of two samples or more: the largest group first, in it the preferred member first."""
-    number = groups(settled)[pool.kind]
-    _, first, number, size = np.unique(number, return_index=True, return_inverse=True, return_counts=True)
-    place = np.empty(len(size), dtype=np.int64)
-    place[np.lexsort((first, -size))] = np.arange(len(size))
-    member = np.flatnonzero(size[number] > 1)
-    member = member[np.argsort(place[number[member]], kind="stable")]
-    representative, similarity = representatives(pool, settled)
-    uid = pool.table["uid"].combine_chunks()
-    nobody = representative[member] == NOBODY
-    return pa.table(
-        {
-            "group": pa.array(place[number[member]]),
-            "uid": uid.take(member),
-            "caption": pool.table["caption"].take(member),
-            "representative": uid.take(pa.array(representative[member], mask=nobody)),
-            "similarity": pa.array(similarity[member], pa.float32(), mask=nobody),
-            "verdict": pool.table["verdict"].take(member),
-        }
-    )
+    decision = refuse(version.table("decision"), pool.sample[refused], REASON)
+    facts = {"groups": table, "searched": searched, "pairs": pairs, "summary": summary}
+    return facts, decide(decision, pool, settled)
 
 
 def summarise(pool: Pool, settled: Settled, table: pa.Table, config: Config, map_parts: MapParts) -> dict[str, Any]:
@@ -175,17 +151,8 @@ def summarise(pool: Pool, settled: Settled, table: pa.Table, config: Config, map
         "removed": len(removed),
         "removed_exact": pc.sum(copied).as_py() or 0,
         "residual": {"rate": left.estimate, "upper": left.upper, "queries": left.queries, "exact": left.exact},
-        "largest": [_portrait(table.filter(pc.equal(table["group"], n))) for n in range(min(LARGEST, len(verdicts)))],
+        "largest": [portrait(table.filter(pc.equal(table["group"], n))) for n in range(min(LARGEST, len(verdicts)))],
         **check_survivors(pool.stored, settled, pool.leaders(), config.threshold, config.cap),
-    }
-
-
-def _portrait(group: pa.Table) -> dict[str, Any]:
-    captions = [caption for caption in dict.fromkeys(group["caption"].to_pylist()) if caption]
-    return {
-        "size": len(group),
-        "captions": captions[:LARGEST_CAPTIONS],
-        "uids": group["uid"].slice(0, LARGEST_UIDS).to_pylist(),
     }
 
 
@@ -194,25 +161,49 @@ def _inputs(version: Version, *columns: str) -> list[Any]:
     return [REVISION, [part.part for part in version.parts], [version.columns[name] for name in columns]]
 
 
-def _pairs_key(version: Version, pool: Pool, config: Config) -> str:
+def _settings(config: Config, reference: Reference | None) -> dict[str, Any]:
+    """What decides, once it is known which version came before; the reference set by its digest."""
+    settings = {name: value for name, value in asdict(config).items() if name != "fresh"}
+    return {**settings, "reference": reference.digest if reference is not None else None}
+
+
+def _parent(before: Version | None) -> dict[str, Any] | None:
+    """The version whose survivors ranked first and whose pairs were used."""
+    if before is None:
+        return None
+    return {"version": before.number, **{kind: before.artifacts[kind] for kind in ("groups", "pairs")}}
+
+
+def _pairs_key(version: Version, pool: Pool, settings: dict[str, Any]) -> str:
     """The filter's decision is no part of it: only which samples are usable is."""
     usable = hashlib.sha256(np.sort(pool.sample).tobytes()).hexdigest()
-    return version.lake.key("pairs", asdict(config), usable, *_inputs(version, "samples", "embedding"))
+    return version.lake.key("pairs", settings, usable, *_inputs(version, "samples", "embedding"))
+
+
+def _later_key(before: Version, key: str) -> str:
+    """Of the pairs that those before are added to; the same where neither a sample came nor one went."""
+    pairs, groups = (before.artifacts[kind] for kind in ("pairs", "groups"))
+    return pairs if earlier.facts(before)["searched"] == key else before.lake.key("pairs", key, pairs, groups)
 
 
 def _asked(config: Config, map_parts: MapParts) -> Asked:
     return Asked(config.threshold, config.recall_queries, config.seed, map_parts)
 
 
-def _found(version: Version, key: str, pool: Pool, config: Config, map_parts: MapParts) -> tuple[Found, dict[str, Any]]:
+def _found(
+    version: Version, key: str, pool: Pool, config: Config, map_parts: MapParts, before: Version | None
+) -> tuple[Found, dict[str, Any]]:
     """The pairs of distinct vectors and what is told of their search, from the artifact, which is made if need be."""
     if not version.lake.has_artifact("pairs", key):
+        known = None
+        if before is not None:
+            known = read_known(before.artifact("pairs"), pool, earlier.renumbered(before, version))
         with version.lake.new_artifact("pairs", key) as folder:
-            found = find(pool.stored, config.method, config.search(), folder, map_parts)
+            found, compared, trained = search(pool.stored, known, config.ask(), folder, map_parts)
             recall, bands = estimate(pool.stored, found, _asked(config, map_parts))
-            _write_pairs(folder, pool, found)
-            write_json(folder / "recall.json", _told(recall, bands, found))
-    return _read_pairs(version.lake.artifact_path("pairs", key), pool)
+            write_pairs(folder, pool, found, trained)
+            write_json(folder / "recall.json", {**_told(recall, bands, found), "compared": compared})
+    return read_pairs(version.lake.artifact_path("pairs", key), pool)
 
 
 def _told(recall: Estimate, bands: list[Band], found: Found) -> dict[str, Any]:
@@ -222,28 +213,3 @@ def _told(recall: Estimate, bands: list[Band], found: Found) -> dict[str, Any]:
         "recall_bands": [{**band._asdict(), "recall": band.recall._asdict()} for band in bands],
         "gains": np.bincount(found.step).tolist(),
     }
-
-
-def _write_pairs(folder: Path, pool: Pool, found: Found) -> None:
-    """Near pairs between the samples that stand for their kind, and from these to their copies, in sample numbers."""
-    first = pool.sample[np.unique(pool.kind, return_index=True)[1]]
-    copy = np.flatnonzero(first[pool.kind] != pool.sample)
-    copies = np.column_stack([first[pool.kind[copy]], pool.sample[copy]])
-    pairs = np.sort(np.concatenate([first[found.pairs], copies]), axis=1)
-    similarity = np.concatenate([found.similarity, np.ones(len(copies))])
-    order = np.lexsort((pairs[:, 1], pairs[:, 0]))
-    columns = {"i": pairs[order, 0], "j": pairs[order, 1], "similarity": similarity[order]}
-    write_table(folder / "pairs.parquet", pa.table(columns))
-    write_table(folder / "saturated.parquet", pa.table({"sample": first[found.saturated]}))
-
-
-def _read_pairs(folder: Path, pool: Pool) -> tuple[Found, dict[str, Any]]:
-    table = read_table(folder / "pairs.parquet")
-    kind = np.full(int(pool.sample.max(initial=-1)) + 1, NOBODY, dtype=np.int64)
-    kind[pool.sample] = pool.kind
-    pairs = np.sort(np.column_stack([kind[np.asarray(table["i"])], kind[np.asarray(table["j"])]]), axis=1)
-    near = pairs[:, 0] != pairs[:, 1]
-    saturated = np.zeros(pool.kinds, np.bool_)
-    saturated[kind[np.asarray(read_table(folder / "saturated.parquet")["sample"])]] = True
-    told = json.loads((folder / "recall.json").read_text("utf-8"))
-    return Found(pairs[near], np.asarray(table["similarity"])[near], saturated, np.empty(0, np.int8)), told

@@ -44,6 +44,7 @@ class Assigned(NamedTuple):
     visited: NDArray[np.int32]  # (m,), cluster
     step: NDArray[np.int8]  # (m,), 1 for the nearest visited, 2 for the next, …
     gap: NDArray[np.float32]  # (n,), about the distance to the boundary with the first cluster not visited
+    compared: int = 0  # clusters below this number have had those at home compared with each other
 
 
 def assign(vectors: Stored, trained: Path, reach: Reach, map_parts: MapParts) -> Assigned:

@@ -54,6 +54,7 @@ class Found(NamedTuple):
     saturated: NDArray[np.bool_]  # (n,), the rows that may have more near rows than were kept
     step: NDArray[np.int8]  # (m,), the first probe, clustering or round of questions that found it, from 0
     gap: NDArray[np.float32] | None = None  # (n,), the larger, the farther is the first cluster not probed
+    assigned: Assigned | None = None  # the clusters of one clustering, to which later vectors can be added
 
 
 class Candidates(NamedTuple):
@@ -61,6 +62,7 @@ class Candidates(NamedTuple):
 
     near: list[Near]
     gap: NDArray[np.float32] | None = None
+    assigned: Assigned | None = None
 
 
 def find(
@@ -82,7 +84,7 @@ def find(
         return Found(np.empty((0, 2), np.int64), np.empty(0), np.zeros(n, np.bool_), np.empty(0, np.int8))
     with nullcontext(folder) if folder else TemporaryDirectory() as place:
         candidates = METHODS[method](rows, search, Path(place), map_parts)
-    return _found(candidates, n)
+    return each_once(candidates, n)
 
 
 def exact(vectors: Stored, search: Search, folder: Path, map_parts: MapParts) -> Candidates:
@@ -90,7 +92,7 @@ def exact(vectors: Stored, search: Search, folder: Path, map_parts: MapParts) ->
     n = len(vectors.number)
     nobody = np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.int8)
     together = Assigned(np.zeros(n, np.int32), *nobody, np.zeros(n, np.float32))
-    return Candidates(near_pairs.compare(vectors, together, search.threshold, folder, map_parts))
+    return Candidates(near_pairs.compare(vectors, together, search.threshold, folder, map_parts), assigned=together)
 
 
 def clusters(vectors: Stored, search: Search, folder: Path, map_parts: MapParts) -> Candidates:
@@ -110,7 +112,8 @@ def clusters(vectors: Stored, search: Search, folder: Path, map_parts: MapParts)
 def probes(vectors: Stored, search: Search, folder: Path, map_parts: MapParts) -> Candidates:
     """One clustering; a vector near to the boundary of other clusters is compared with these too."""
     assigned = probing.assigned(vectors, search.threshold, search.clusters, search.seed, folder, map_parts)
-    return Candidates(near_pairs.compare(vectors, assigned, search.threshold, folder, map_parts), assigned.gap)
+    near = near_pairs.compare(vectors, assigned, search.threshold, folder, map_parts)
+    return Candidates(near, assigned.gap, assigned)
 
 
 def annoy(vectors: Stored, search: Search, folder: Path, map_parts: MapParts) -> Candidates:
@@ -126,7 +129,7 @@ METHODS: dict[str, Callable[[Stored, Search, Path, MapParts], Candidates]] = {
 }
 
 
-def _found(candidates: Candidates, n: int) -> Found:
+def each_once(candidates: Candidates, n: int) -> Found:
     """Each pair once, with the first step that found it, and the lowest of each row."""
     pairs, similarity, step, cut = (np.concatenate(field) for field in zip(*candidates.near, strict=True))
     order = np.lexsort((step, pairs[:, 1], pairs[:, 0]))
@@ -137,7 +140,7 @@ def _found(candidates: Candidates, n: int) -> Found:
     pairs = pairs[chosen]
     saturated = np.bincount(pairs[:, 1], minlength=n) >= near_pairs.PAIRS_PER_SAMPLE
     saturated[cut] = True
-    return Found(pairs, similarity[chosen], saturated, step[chosen], candidates.gap)
+    return Found(pairs, similarity[chosen], saturated, step[chosen], candidates.gap, candidates.assigned)
 
 
 def _lowest(pairs: NDArray[np.int64]) -> NDArray[np.int64]:

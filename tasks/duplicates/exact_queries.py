@@ -41,6 +41,17 @@ def near_to(
     return pairs[order], similarity[order]
 
 
+def near_given(
+    vectors: Stored, given: NDArray[np.floating[Any]], threshold: float, map_parts: MapParts
+) -> NDArray[np.bool_]:
+    """Which of n vectors are near to one of (q, d) others. (n,)"""
+    near = np.zeros(len(vectors.number), np.bool_)
+    asked = Queries(-1 - np.arange(len(given)), given, threshold)
+    for pairs, _ in map_parts(partial(_near_in, asked), chunks(vectors)):
+        near[pairs[:, 1]] = True
+    return near
+
+
 def cosines_of(vectors: Stored, pairs: NDArray[np.int64]) -> NDArray[np.float64]:
     """Of (m, 2) rows, in float64 from the vectors as stored, rounded. (m,)"""
     import torch

@@ -95,7 +95,8 @@ def batches(whole: Batch, assigned: Assigned) -> Iterator[Batch]:
         if not held:
             begin = start
         visitor = assigned.visitor[some]
-        for first in range(0, size + len(visitor), WHOLE) if size else ():
+        begins = size if cluster < assigned.compared else 0
+        for first in range(begins, size + len(visitor), WHOLE) if size else ():
             held.append(Work(start, size, first, visitor, place[visitor], assigned.step[some]))
             if size > TASK:
                 yield whole._replace(start=start, rank=order[start : start + size], work=held)

@@ -57,9 +57,15 @@ class Pool(NamedTuple):
         return leader
 
 
-def read_pool(version: Version, prefer: Sequence[str] = PREFERRED, map_parts: MapParts = parallel) -> Pool:
+def read_pool(
+    version: Version,
+    prefer: Sequence[str] = PREFERRED,
+    map_parts: MapParts = parallel,
+    first: NDArray[np.bool_] | None = None,
+) -> Pool:
     """The usable samples of a version in order of preference, and where their vectors lie.
 
+    `first` (rows,) are samples that come before all others, in the same order among themselves.
     Raises EncoderError where a usable sample has a zero or non-finite vector, or parts have vectors of several sizes.
     """
     samples = version.table("samples", ["uid", "key", "caption", "width", "height", "sha256", "status"])
@@ -68,12 +74,14 @@ def read_pool(version: Version, prefer: Sequence[str] = PREFERRED, map_parts: Ma
     sample = np.flatnonzero(np.asarray(pc.fill_null(usable, False)))
     table = samples.take(pa.array(sample))
     order = preference(table, sample, prefer)
+    if first is not None:
+        order = order[np.argsort(~first[sample[order]], kind="stable")]
     sample, table = sample[order], table.take(pa.array(order))
     files = [version.column_path("embedding", part) for part in version.parts]
     vectors = stored(files, sample)
-    first, kind = np.unique(first_of_kind(table, vectors, map_parts), return_inverse=True)
+    stands, kind = np.unique(first_of_kind(table, vectors, map_parts), return_inverse=True)
     return Pool(
-        sample, table.select(["uid", "caption", "sha256", "verdict"]), kind, vectors._replace(number=sample[first])
+        sample, table.select(["uid", "caption", "sha256", "verdict"]), kind, vectors._replace(number=sample[stands])
     )
 
 

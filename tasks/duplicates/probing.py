@@ -14,6 +14,7 @@ from tasks.duplicates.stored import MapParts, Stored
 CLUSTER = 250  # vectors; 200 and 350 were as fast at 200,000 × 512
 ALL_TO_ALL = 4_096  # up to so many vectors make one cluster: comparing them all takes less than a second
 PROBES = 8  # clusters that a vector visits, at most
+CENTROIDS = "centroids.npz"
 REACH = 0.15  # of the largest distance of a pair; a half would lose none, 0.12 lost one pair in 20,000
 
 
@@ -29,6 +30,10 @@ def assigned(
     k = clusters_for(len(vectors.number), clusters)
     plan = Plan(k, min(20 * k, centroids.SAMPLE), 4, levels=2, join=threshold)
     trained = centroids.train(vectors, plan, np.random.default_rng(seed))
-    centroids.save(trained, folder / "centroids.npz")
-    reach = Reach(PROBES, REACH * (2 - 2 * threshold) ** 0.5)
-    return assign(vectors, folder / "centroids.npz", reach, map_parts)
+    centroids.save(trained, folder / CENTROIDS)
+    return assign(vectors, folder / CENTROIDS, reach(threshold), map_parts)
+
+
+def reach(threshold: float) -> Reach:
+    """How far a vector visits, where pairs of that cosine are searched."""
+    return Reach(PROBES, REACH * (2 - 2 * threshold) ** 0.5)

@@ -82,12 +82,13 @@ def settle(
     threshold: float,
     cap: int = 1,
     map_parts: MapParts = parallel,
+    earlier: int = 0,
 ) -> Settled:
     """Survivors among n distinct vectors, from the pairs, similarities and saturated rows that were found.
 
     The list of a saturated row was cut short, so it may survive though another survivor is near. Such rows are compared
     with all survivors, the preferred ones first, until none is left; each round decides anew, so that nobody is removed
-    for a removed one.
+    for a removed one. Ranks below `earlier` are those of earlier survivors: no new variant takes their place.
     """
     pairs, similarity, saturated = found
     unsure = saturated.copy()
@@ -105,7 +106,7 @@ def settle(
     leader, cosine = nearest_survivor(pairs, similarity, rank, alive)
     survivor = leader
     if cap > 1:
-        alive = alive | variants(vectors, leader, rank, cap)
+        alive = alive | variants(vectors, leader, rank, cap, earlier)
         survivor, cosine = nearest_survivor(pairs, similarity, rank, alive)
     return Settled(pairs, leader, survivor, cosine)
 
@@ -120,10 +121,13 @@ def _stay(
     return greedy(pairs, np.where(among, rank, NOBODY))[rows]
 
 
-def variants(vectors: Stored, leader: NDArray[np.int64], rank: NDArray[np.int64], cap: int) -> NDArray[np.bool_]:
+def variants(
+    vectors: Stored, leader: NDArray[np.int64], rank: NDArray[np.int64], cap: int, earlier: int = 0
+) -> NDArray[np.bool_]:
     """Which rows stay besides their leader: in each group the one least like those kept so far, cap − 1 times. (n,)
 
-    Farthest-first traversal (Gonzalez 1985): copies of one variant do not take each other's places.
+    Farthest-first traversal (Gonzalez 1985): copies of one variant do not take each other's places. Those of a rank
+    below `earlier` come before all others.
     """
     member = np.flatnonzero((leader != NOBODY) & (leader != np.arange(len(leader))) & (rank != NOBODY))
     member = member[np.lexsort((rank[member], leader[member]))]
@@ -131,7 +135,8 @@ def variants(vectors: Stored, leader: NDArray[np.int64], rank: NDArray[np.int64]
     likeness = cosines_of(vectors, np.column_stack([leader[member], member]))
     for _ in range(cap - 1):
         open_ = np.flatnonzero(~chosen[member])
-        order = open_[np.lexsort((rank[member[open_]], likeness[open_], leader[member[open_]]))]
+        late = rank[member[open_]] >= earlier
+        order = open_[np.lexsort((rank[member[open_]], likeness[open_], late, leader[member[open_]]))]
         group, first = np.unique(leader[member[order]], return_index=True)
         if len(group) == 0:
             break

@@ -12,10 +12,11 @@ import pytest
 from flows.runtime import Runtime
 from flows.stages import STAGES
 from tasks.errors import GateFailed, LakeError
-from tasks.lake import find_pool, open_lake
+from tasks.lake import Version, find_pool, open_lake
 from tasks.lock import hold
-from tests.drawn_pool import draw_pool
-from tests.flows.runs import Serial, curated, settings
+from tasks.records import history
+from tests.drawn_pool import draw, draw_pool
+from tests.flows.runs import TOML, Serial, curated, settings
 
 STAGE_NAMES = [stage.name for stage in STAGES]
 
@@ -43,6 +44,11 @@ def copied(lake: Path, tmp_path: Path) -> Iterator[Path]:
 
 def snapshot(root: Path) -> dict[str, bytes]:
     return {str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
+
+
+def verdicts(version: Version) -> dict[str, str]:
+    uids = version.table("samples", ["uid"])["uid"].to_pylist()
+    return dict(zip(uids, version.table("decision", ["verdict"])["verdict"].to_pylist(), strict=True))
 
 
 def test_a_run_commits_one_version_a_stage_and_the_last_is_complete(lake: Path) -> None:
@@ -99,8 +105,35 @@ def test_a_new_shard_costs_its_own_parts_only(pool: Path, copied: Path, tmp_path
     assert sum(outcome["counts"].values()) == 320
     new = {name: count for name, count in runtime.worked.items() if not name.startswith("tasks.duplicates.")}
     assert sum(new.values()) == 3 + 4, new  # the new part's samples, score and tokens; the components' moments of all
-    fresh = curated(grown, tmp_path / "fresh")
-    assert outcome["digest"] == fresh["digest"]
+    facts = open_lake(copied, "shapes").version("latest").summary["dedup"]
+    assert facts["parent"]["version"] == 5 and facts["compared"] <= 80
+    assert facts["orphans"] == facts["survivor_pairs"] == 0
+    assert curated(grown, copied)["status"] == "nothing new"
+    anew = curated(grown, copied, settings(grown, dedup={**TOML["dedup"], "fresh": True}))
+    assert anew["digest"] == curated(grown, tmp_path / "fresh")["digest"]
+
+
+def test_what_is_near_to_the_reference_set_leaves_the_pool_and_why_says_so(
+    pool: Path, copied: Path, tmp_path: Path
+) -> None:
+    home = find_pool(copied, None)
+    before = home.version("latest")
+    kept = [uid for uid, verdict in verdicts(before).items() if verdict == "kept"]
+    (tmp_path / "benchmark").mkdir()
+    for uid in kept[:3]:
+        draw(int(uid, 16), 64)[0].save(tmp_path / "benchmark" / f"{uid}.png")
+    config = settings(pool, dedup={**TOML["dedup"], "reference": str(tmp_path / "benchmark")})
+    outcome = curated(pool, copied, config)
+    after = home.version("latest")
+    assert outcome["status"] == "done"
+    assert after.summary["dedup"]["reference"]["images"] == 3
+    assert [verdicts(after)[uid] for uid in kept[:3]] == ["filtered"] * 3
+    assert history.why(after, kept[0])["reason"] == "near-duplicate of the reference set"
+    assert after.artifacts["pairs"] == before.artifacts["pairs"]
+    assert curated(pool, copied, config)["status"] == "nothing new"
+    draw(int(kept[3], 16), 64)[0].save(tmp_path / "benchmark" / "more.png")
+    curated(pool, copied, config)
+    assert verdicts(home.version("latest"))[kept[3]] == "filtered"
 
 
 def test_a_changed_recall_embeds_and_scores_nothing_again(pool: Path, copied: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from tasks import dedup
 from tasks.dedup import Config
 from tasks.duplicates.near_pairs import PAIRS_PER_SAMPLE
+from tasks.duplicates.reference import Reference
 from tasks.errors import ConfigError, EncoderError
 from tasks.files import write_array, write_table
 from tasks.lake import Part, Version, open_lake
@@ -214,6 +215,30 @@ def test_a_crowd_of_near_copies_leaves_one_within_bounded_pairs(tmp_path: Path) 
     assert facts["removed"] == 2999
     assert facts["pairs"] < 2 * 6000 * PAIRS_PER_SAMPLE
     assert facts["residual"]["rate"] == 0
+
+
+def test_what_is_near_to_a_reference_image_is_filtered_and_stands_for_nobody(tmp_path: Path) -> None:
+    angle = np.radians([0, 25, 50, 90])  # at 0.9, neighbours are near and no others
+    vectors = np.column_stack([np.cos(angle), np.sin(angle)]).astype(np.float16)
+    draft = version(tmp_path, [vectors], width=lambda k: 100 + (k == 1))
+    plain = run(draft, threshold=0.9)
+    assert [v for v, _ in verdicts(plain).values()] == ["duplicate", "kept", "duplicate", "kept"]
+    reference = Reference(vectors[:1], "digest")
+    done = dedup.run(draft, Config(threshold=0.9), in_process, plain, reference)
+    assert [v for v, _ in verdicts(done).values()] == ["filtered", "filtered", "kept", "kept"]
+    row = done.table("decision").slice(1, 1).to_pylist()[0]
+    assert (row["stage"], row["reason"]) == ("dedup", "near-duplicate of the reference set")
+    facts = done.summary["dedup"]
+    assert facts["reference"] == {"digest": "digest", "images": 1, "unusable": 0, "removed": 2}
+    assert (facts["removed"], facts["orphans"]) == (0, 0)
+    assert done.artifacts["pairs"] == plain.artifacts["pairs"]
+    assert done.artifacts["groups"] != run(draft, threshold=0.9).artifacts["groups"]
+    assert plain.summary["dedup"]["reference"] is None
+
+
+def test_reference_vectors_of_another_encoder_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(EncoderError, match="2 numbers"):
+        dedup.run(version(tmp_path, [TRIPLE]), Config(), in_process, None, Reference(np.eye(3, dtype=np.float16), "d"))
 
 
 def test_a_zero_vector_is_refused_by_name(tmp_path: Path) -> None:

@@ -46,8 +46,11 @@ def balance_to(shares: Sequence[Share], base: Floats, limits: Limits) -> Balance
         for i in lost:
             if tight:  # what is asked leaves one vector of weights: nothing else can be asked of it
                 break
-            asked.append(shares[i]._replace(wanted=_nearest(asked, shares[i], base, limits)))
-            tight = _tight(asked, base, limits)
+            near = shares[i]._replace(wanted=_nearest(asked, shares[i], base, limits))
+            found = _possible([*asked, near], base, limits)
+            if found is not None:  # else it stays where the others leave it
+                asked.append(near)
+                tight = effective_sample_size(found) / len(found) < limits.ess_floor * (1 + TIGHT)
         weights = _weigh(asked, base, limits)
         for i in lost:
             reasons[i] = out_of_reach(shares[i].wanted, value(shares[i], weights), limits)
@@ -119,12 +122,6 @@ def _possible(shares: Sequence[Share], base: Floats, limits: Limits) -> Floats |
     rows, row = rows_of(shares, base)
     state = solve(rows, limits.cap, STRONGEST)
     return state.weights[row] if state is not None and _within(state, rows, limits) else None
-
-
-def _tight(shares: Sequence[Share], base: Floats, limits: Limits) -> bool:
-    """Whether weights that meet all shares are at the floor already."""
-    weights = _possible(shares, base, limits)
-    return weights is not None and effective_sample_size(weights) / len(weights) < limits.ess_floor * (1 + TIGHT)
 
 
 def _weigh(shares: Sequence[Share], base: Floats, limits: Limits) -> Floats:

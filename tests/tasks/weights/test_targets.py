@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tasks.errors import ConfigError
@@ -191,6 +191,7 @@ def test_a_target_without_any_kept_sample_stays_in_the_account() -> None:
     asian=st.floats(0.02, 0.98),
     cap=st.floats(1.5, 20),
 )
+@example(seed=1, woman=0.125, given_doctor=0.03125, asian=0.5, cap=1.5)
 def test_each_target_is_met_or_has_a_reason(
     seed: int, woman: float, given_doctor: float, asian: float, cap: float
 ) -> None:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from tasks.classifying.blocklist import REASON
 from tasks.errors import ConfigError
 from tasks.files import read_table, write_table
+from tasks.given_text import read_utf8
 
 if TYPE_CHECKING:
     from tasks.lake import Version
@@ -92,7 +93,7 @@ def read_overrides(path: Path) -> Overrides:
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
     """Line number in the file and values by column."""
-    reader = csv.DictReader(io.StringIO(_text(path), newline=""), strict=True)
+    reader = csv.DictReader(io.StringIO(read_utf8(path, "a file of overrides", ConfigError), newline=""), strict=True)
     try:
         if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
             raise ConfigError(
@@ -104,18 +105,6 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
         raise ConfigError(
             f"{path}, after row {reader.line_num}: not CSV: {problem}; save the file as CSV again"
         ) from None
-
-
-def _text(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-    except OSError as problem:
-        raise ConfigError(f"{path}: a file of overrides was expected: {problem.strerror}") from None
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as problem:
-        row, found = data[: problem.start].count(b"\n") + 1, data[problem.start : problem.start + 1]
-        raise ConfigError(f"{path}, row {row}: UTF-8 was expected, {found!r} was found; save it as UTF-8") from None
 
 
 def kept(overrides: Overrides, rows: Rows) -> Mask:

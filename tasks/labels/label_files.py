@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from tasks.errors import LabelsError
 from tasks.files import write_text
+from tasks.given_text import read_utf8
 from tasks.labels.label_log import NEGATIVE, POSITIVE, UNDO, UNSURE, Entry, Standing, fault, standings
 from tasks.labels.rounds import Round
 from tasks.lock import now
@@ -128,15 +129,7 @@ def utc(time: str) -> str:
 
 def read_text(path: Path) -> str:
     """A file's text. LabelsError where there is none that is UTF-8."""
-    try:
-        data = path.read_bytes()
-    except OSError as problem:
-        raise LabelsError(f"{path}: a file of labels was expected: {problem.strerror}") from None
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as problem:
-        line, found = data[: problem.start].count(b"\n") + 1, data[problem.start : problem.start + 1]
-        raise LabelsError(f"{path}, line {line}: UTF-8 was expected, {found!r} was found; save it as UTF-8") from None
+    return read_utf8(path, "a file of labels", LabelsError, "line")
 
 
 def export_log(entries: Iterable[Entry], path: Path) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from tasks.errors import LabelsError
+from tasks.given_text import read_utf8
 
 COLUMNS: Final = ("uid", "category", "label")
 LABELS: Final = {"0": False, "1": True}
@@ -52,7 +53,7 @@ def read_labels(path: Path, category: str) -> Labels:
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
     """Line number in the file and values by column."""
-    reader = csv.DictReader(io.StringIO(_text(path), newline=""), strict=True)
+    reader = csv.DictReader(io.StringIO(read_utf8(path, "a labels file", LabelsError), newline=""), strict=True)
     try:
         missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
         if missing:
@@ -64,16 +65,3 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
         raise LabelsError(
             f"{path}, after row {reader.line_num}: not CSV: {problem}; save the file as CSV again"
         ) from None
-
-
-def _text(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-    except OSError as problem:
-        raise LabelsError(f"{path}: a labels file was expected: {problem.strerror}") from None
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as problem:
-        row = data[: problem.start].count(b"\n") + 1
-        found = data[problem.start : problem.start + 1]
-        raise LabelsError(f"{path}, row {row}: UTF-8 was expected, {found!r} was found; save it as UTF-8") from None

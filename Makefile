@@ -67,6 +67,7 @@ bench-bias: bench-audit
 	$(BIN)/python -m tests.benchmarks.bench_weights $(if $(FULL),--seeds 20 --samples 10000 20000 --speed 1000000)
 	$(BIN)/python -m tests.benchmarks.planted_association
 	$(BIN)/python -m tests.benchmarks.bench_coverage $(if $(FULL),--draws 1000)
+	$(BIN)/python -m tests.benchmarks.comparison_coverage $(if $(FULL),--draws 1000)
 	$(if $(POOLS),$(BIN)/python -m tests.benchmarks.weight_tables $(POOLS)/emoji-noto $(POOLS)/emoji-noto-labels.csv romance)
 
 # Generated images against a million training images: exact, and with the index.

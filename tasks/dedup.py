@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from tasks.duplicates import earlier
 from tasks.duplicates.candidates import METHODS, Found, Search
-from tasks.duplicates.increment import Ask, search
+from tasks.duplicates.increment import search
 from tasks.duplicates.pair_files import read_known, read_pairs, write_pairs
 from tasks.duplicates.pair_recall import Asked, Band, Estimate, estimate, residual
 from tasks.duplicates.preferred import PREFER, PREFERRED, Pool, read_pool
@@ -26,13 +26,14 @@ from tasks.duplicates.reference import REASON, Reference, contaminated, without
 from tasks.duplicates.reference import told as reference_told
 from tasks.duplicates.survivors import Settled, check_survivors, settle
 from tasks.duplicates.verdicts import decide, group_table, portrait, refuse, removals, representatives
+from tasks.duplicates.widening import Ask
 from tasks.errors import ConfigError
 from tasks.files import write_json, write_table
 
 if TYPE_CHECKING:
     from tasks.lake import MapParts, Version
 
-REVISION = 3
+REVISION = 4
 LARGEST = 5  # groups shown in the summary
 
 
@@ -44,11 +45,11 @@ class Config:
     method: str = "probes"  # clusters | probes | annoy | exact
     clusters: int | None = None  # K; None: from the number of samples
     clusterings: int = 5  # of method "clusters"
-    target_recall: float = 0.999  # of pairs; method "annoy" chooses its trees and search_k for it
+    target_recall: float = 0.999  # of pairs; methods "probes" and "annoy" search as widely as it takes
     prefer: tuple[str, ...] = PREFERRED  # who stays: resolution | caption | oldest | uid
     cap: int = 1  # samples that stay of a group; with more, those least like each other
     recall_queries: int = 2000  # exact queries that estimate what the search missed
-    seed: int = 0
+    seed: int = 0  # of clusterings, and of the queries that estimate recall
     fresh: bool = False  # decide anew, whatever the version before kept and found
     reference: str | None = None  # a file, folder or shards of images whose near-duplicates leave the pool
 
@@ -199,10 +200,11 @@ def _found(
         if before is not None:
             known = read_known(before.artifact("pairs"), pool, earlier.renumbered(before, version))
         with version.lake.new_artifact("pairs", key) as folder:
-            found, compared, trained = search(pool.stored, known, config.ask(), folder, map_parts)
-            recall, bands = estimate(pool.stored, found, _asked(config, map_parts))
-            write_pairs(folder, pool, found, trained)
-            write_json(folder / "recall.json", {**_told(recall, bands, found), "compared": compared})
+            searched = search(pool.stored, known, config.ask(), folder, map_parts)
+            write_pairs(folder, pool, searched)
+            recall, bands = estimate(pool.stored, searched.found, _asked(config, map_parts))
+            how = {"compared": searched.compared, "reach": searched.reach if config.method == "probes" else None}
+            write_json(folder / "recall.json", {**_told(recall, bands, searched.found), **how})
     return read_pairs(version.lake.artifact_path("pairs", key), pool)
 
 

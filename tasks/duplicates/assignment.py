@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tasks.duplicates import centroids
 from tasks.duplicates.centroids import Centroids
-from tasks.duplicates.products import directions, fast
+from tasks.duplicates.products import directions, fast, product
 from tasks.duplicates.stored import Chunk, MapParts, Stored, chunks, read
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def assign_chunk(trained: Path, reach: Reach, chunk: Chunk) -> Assigned:
     score = torch.full((len(points), reach.probes + 1), -torch.inf)
     fine, bias = fast(known.fine), (known.fine * known.fine).sum(1).to(points.device) / 2
     for rows, listed in _by_cells(points, known, reach.distance):
-        found = (points[rows] @ fine[listed].T).float() - bias[listed]
+        found = product(points[rows], fine[listed]).float() - bias[listed]
         best = found.topk(min(reach.probes + 1, len(listed)), dim=1)
         width = best.values.shape[1]
         near[rows, :width], score[rows, :width] = listed[best.indices.cpu()], best.values.cpu()
@@ -88,7 +88,7 @@ def _by_cells(points: Tensor, known: Centroids, distance: float) -> list[tuple[T
     import torch
 
     cells = len(known.coarse)
-    score = (points @ fast(known.coarse).T).float().cpu() - (known.coarse * known.coarse).sum(1) / 2
+    score = product(points, fast(known.coarse)).float().cpu() - (known.coarse * known.coarse).sum(1) / 2
     best = score.topk(min(COARSE, cells), dim=1)
     first, last = best.indices[:, 0], best.indices[:, -1]
     apart = torch.cdist(known.coarse, known.coarse)[first, last]

@@ -42,7 +42,8 @@ class Search:
     threshold: float  # cosine
     clusters: int | None = None  # K; None: from n
     clusterings: int = 5  # of method `clusters`
-    recall: float = 0.999  # of method `annoy`: the pair recall that trees and search_k are chosen for
+    recall: float = 0.999  # of pairs; `annoy` chooses trees and search_k for it, `probes` how wide to visit
+    reach: float = probing.REACHES[0]  # of method `probes`
     seed: int = 0
 
 
@@ -111,7 +112,7 @@ def clusters(vectors: Stored, search: Search, folder: Path, map_parts: MapParts)
 
 def probes(vectors: Stored, search: Search, folder: Path, map_parts: MapParts) -> Candidates:
     """One clustering; a vector near to the boundary of other clusters is compared with these too."""
-    assigned = probing.assigned(vectors, search.threshold, search.clusters, search.seed, folder, map_parts)
+    assigned = probing.assigned(vectors, search, folder, map_parts)
     near = near_pairs.compare(vectors, assigned, search.threshold, folder, map_parts)
     return Candidates(near, assigned.gap, assigned)
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tasks.duplicates.clustering import blocks, parallel
-from tasks.duplicates.products import fast, unit
+from tasks.duplicates.products import fast, product, unit
 from tasks.duplicates.stored import Stored, gather
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 COARSE_FROM = 1_500  # centroids, from which on two levels are faster than one
 SETTLED = 2  # iterations among all centroids, after which they heed no border of coarse cells
 SAMPLE = 131_072  # vectors to train on, at most: 270 MB at d = 512
-LISTED, LISTED_FROM = 8, 16_384  # centroids listed for the cell of a vector, and vectors of the sample that list
+LISTED, LISTED_FROM = 16, 65_536  # centroids listed for the cell of a vector, and vectors of the sample that list
 BLOCK = 2_048  # points of one product: its scores stay in the cache
 NEIGHBOURS = 8
 OVERSIZED = 4  # times its share of the sample, from which on a cluster is split
@@ -106,7 +106,7 @@ def _nearest(centroids: Tensor, quick: Tensor) -> Tensor:
 def _scores(quick: Tensor, centroids: Tensor) -> Tensor:
     """The higher the nearer, from points (n, d) seen from the mean. (n, K) float32"""
     bias = (centroids * centroids).sum(1).to(quick.device) / 2
-    return (quick @ fast(centroids).T).float() - bias
+    return product(quick, fast(centroids)).float() - bias
 
 
 def _members(points: Tensor, centroids: Tensor) -> list[Tensor]:

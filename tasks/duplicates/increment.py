@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.duplicates import near_pairs, probing
-from tasks.duplicates.assignment import Assigned, Reach, assign
-from tasks.duplicates.candidates import Candidates, Found, Search, each_once, find
+from tasks.duplicates.assignment import Assigned, assign
+from tasks.duplicates.candidates import Candidates, Found, Search, each_once
 from tasks.duplicates.near_pairs import Near
 from tasks.duplicates.pair_files import Known
 from tasks.duplicates.stored import MapParts, Stored
+from tasks.duplicates.widening import Ask, find_wider
 
-WIDER = 2  # times the probes and the reach of a search of all
+WIDER = 2  # times the reach of a search of all, and so its probes
 GROWN = 2  # times as many clusters due as were trained, from which on centroids are trained anew
 
 
@@ -31,13 +32,7 @@ class Searched(NamedTuple):
     found: Found
     compared: int  # vectors that were compared with those near to them: the new ones, or all
     trained: int  # vectors that there were when the centroids were trained
-
-
-class Ask(NamedTuple):
-    """How all are searched where that is due."""
-
-    method: str  # one of METHODS
-    search: Search
+    reach: float  # at which all were searched then
 
 
 def search(vectors: Stored, known: Known | None, ask: Ask, folder: Path, map_parts: MapParts) -> Searched:
@@ -45,10 +40,11 @@ def search(vectors: Stored, known: Known | None, ask: Ask, folder: Path, map_par
     n = len(vectors.number)
     more = find_more(vectors, known, ask.search, folder, map_parts) if known is not None else None
     if known is None or more is None:
-        return Searched(find(vectors, ask.method, ask.search, folder, map_parts), n, n)
+        found, reach = find_wider(vectors, ask, folder, map_parts)
+        return Searched(found, n, n, reach)
     if _clustered(known):
         shutil.copyfile(known.folder / probing.CENTROIDS, folder / probing.CENTROIDS)
-    return Searched(more, n - len(known.row), known.trained)
+    return Searched(more, n - len(known.row), known.trained, known.reach)
 
 
 def find_more(vectors: Stored, known: Known, search: Search, folder: Path, map_parts: MapParts) -> Found | None:
@@ -83,8 +79,7 @@ def _assigned(vectors: Stored, new: NDArray[np.int64], known: Known, search: Sea
     """Homes and visits of the new vectors, numbered among themselves."""
     if _clustered(known) and len(new):
         some = vectors._replace(number=vectors.number[new])
-        reach = probing.reach(search.threshold)
-        wider = Reach(WIDER * reach.probes, WIDER * reach.distance)
+        wider = probing.visits(search.threshold, WIDER * known.reach)
         return assign(some, known.folder / probing.CENTROIDS, wider, map_parts)
     nobody = np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.int8)
     return Assigned(np.zeros(len(new), np.int32), *nobody, np.zeros(len(new), np.float32))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,9 @@ from numpy.typing import NDArray
 from tasks.duplicates.candidates import Found
 from tasks.duplicates.preferred import NOBODY, Pool
 from tasks.files import read_table, write_table
+
+if TYPE_CHECKING:
+    from tasks.duplicates.increment import Searched
 
 COPY_STEP = -1
 SEARCHED = "searched.npz"
@@ -37,12 +40,13 @@ class Known(NamedTuple):
     home: NDArray[np.int32]  # (k,), their clusters
     gap: NDArray[np.float32]  # (k,)
     trained: int  # vectors that there were when the centroids were trained
+    reach: float  # at which all were searched then
     folder: Path  # of the earlier artifact
 
 
-def write_pairs(folder: Path, pool: Pool, found: Found, trained: int) -> None:
+def write_pairs(folder: Path, pool: Pool, searched: Searched) -> None:
     """Near pairs between the samples that stand for their kind, and from these to their copies, in sample numbers."""
-    first = pool.stored.number
+    found, first = searched.found, pool.stored.number
     copy = np.flatnonzero(first[pool.kind] != pool.sample)
     copies = np.column_stack([first[pool.kind[copy]], pool.sample[copy]])
     pairs = np.sort(np.concatenate([first[found.pairs], copies]), axis=1)
@@ -53,7 +57,8 @@ def write_pairs(folder: Path, pool: Pool, found: Found, trained: int) -> None:
     write_table(folder / "pairs.parquet", pa.table(columns))
     write_table(folder / "saturated.parquet", pa.table({"sample": first[found.saturated]}))
     if found.assigned is not None:
-        np.savez(folder / SEARCHED, sample=first, trained=trained, home=found.assigned.home, gap=found.assigned.gap)
+        facts = {"trained": searched.trained, "reach": searched.reach}
+        np.savez(folder / SEARCHED, sample=first, home=found.assigned.home, gap=found.assigned.gap, **facts)
 
 
 def read_pairs(folder: Path, pool: Pool) -> tuple[Found, dict[str, Any]]:
@@ -86,7 +91,7 @@ def read_known(folder: Path, pool: Pool, number: NDArray[np.int64]) -> Known | N
     here = (pairs[:, 0] != NOBODY) & (np.asarray(table["step"]) != COPY_STEP)
     saturated = row[np.asarray(read_table(folder / "saturated.parquet")["sample"])]
     with np.load(folder / SEARCHED) as file:
-        rows, trained = row[file["sample"]], int(file["trained"])
+        rows, trained, reach = row[file["sample"]], int(file["trained"]), float(file["reach"])
         home, gap = file["home"], file["gap"]
     there = rows != NOBODY
     return Known(
@@ -98,5 +103,6 @@ def read_known(folder: Path, pool: Pool, number: NDArray[np.int64]) -> Known | N
         home[there],
         gap[there],
         trained,
+        reach,
         folder,
     )

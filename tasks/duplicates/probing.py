@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,11 +12,16 @@ from tasks.duplicates.assignment import Assigned, Reach, assign
 from tasks.duplicates.centroids import Plan
 from tasks.duplicates.stored import MapParts, Stored
 
-CLUSTER = 250  # vectors; 200 and 350 were as fast at 200,000 × 512
-ALL_TO_ALL = 4_096  # up to so many vectors make one cluster: comparing them all takes less than a second
-PROBES = 8  # clusters that a vector visits, at most
+if TYPE_CHECKING:
+    from tasks.duplicates.candidates import Search
+
+CLUSTER = 500  # vectors; 300 is as fast at 200,000 × 512, and loses pairs at 1,000,000
+ALL_TO_ALL = 16_384  # up to so many vectors make one cluster: comparing them all takes about a second
+PROBES = 16  # clusters that a vector visits, at most, at the first reach
 CENTROIDS = "centroids.npz"
-REACH = 0.15  # of the largest distance of a pair; a half would lose none, 0.12 lost one pair in 20,000
+# Distance to a boundary at which the cluster behind it is visited, in terms of the largest distance of a pair. A half
+# loses no pair; 0.15 lost one in 1,000 of 1,000,000 vectors, 0.18 none of 3,247 there and one in 100 of flat drawings.
+REACHES = (0.18, 0.36, 0.5)
 
 
 def clusters_for(n: int, given: int | None = None) -> int:
@@ -23,17 +29,15 @@ def clusters_for(n: int, given: int | None = None) -> int:
     return given or (1 if n <= ALL_TO_ALL else round(n / CLUSTER))
 
 
-def assigned(
-    vectors: Stored, threshold: float, clusters: int | None, seed: int, folder: Path, map_parts: MapParts
-) -> Assigned:
+def assigned(vectors: Stored, search: Search, folder: Path, map_parts: MapParts) -> Assigned:
     """Homes and visits; the centroids stay in the folder, so that later vectors can be assigned to them."""
-    k = clusters_for(len(vectors.number), clusters)
-    plan = Plan(k, min(20 * k, centroids.SAMPLE), 4, levels=2, join=threshold)
-    trained = centroids.train(vectors, plan, np.random.default_rng(seed))
+    k = clusters_for(len(vectors.number), search.clusters)
+    plan = Plan(k, min(20 * k, centroids.SAMPLE), 4, levels=2, join=search.threshold)
+    trained = centroids.train(vectors, plan, np.random.default_rng(search.seed))
     centroids.save(trained, folder / CENTROIDS)
-    return assign(vectors, folder / CENTROIDS, reach(threshold), map_parts)
+    return assign(vectors, folder / CENTROIDS, visits(search.threshold, search.reach), map_parts)
 
 
-def reach(threshold: float) -> Reach:
-    """How far a vector visits, where pairs of that cosine are searched."""
-    return Reach(PROBES, REACH * (2 - 2 * threshold) ** 0.5)
+def visits(threshold: float, reach: float) -> Reach:
+    """How far a vector visits, where pairs of that cosine are searched; `reach` as in REACHES."""
+    return Reach(round(PROBES * reach / REACHES[0]), reach * (2 - 2 * threshold) ** 0.5)

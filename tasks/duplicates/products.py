@@ -22,6 +22,7 @@ SLACK = 1e-5  # cosine; far above the rounding error of float32 products, about 
 HALF_SLACK = 0.007  # of bfloat16: 2⁻⁸ + 2⁻⁹, and the accumulation
 FEW = 8  # pairs a row that pass the screen, above which it is made again in float32
 BLOCK = 512  # vectors brought to another precision at a time
+STEP = 64  # rows that products in half precision are filled up to
 VERIFIED = 131_072  # numbers of either side that are decided at a time: in float64 they fit a core's cache
 
 
@@ -56,7 +57,27 @@ def fast(vectors: Tensor) -> Tensor:
     """In the precision and on the device of the products."""
     import torch
 
-    return vectors.to(device(), torch.bfloat16 if half() else torch.float32)
+    seen = vectors.to(device()).float()  # straight from float16 to bfloat16 takes five times as long
+    return seen.to(torch.bfloat16) if half() else seen
+
+
+def product(left: Tensor, right: Tensor) -> Tensor:
+    """All dot products of (n, d) with (m, d) vectors. (n, m)
+
+    oneDNN compiles a kernel for each new shape, which takes longer than a cluster's product: so there are few shapes.
+    """
+    import torch
+
+    if left.dtype != torch.bfloat16:
+        return left @ right.T
+    return (_filled_up(left) @ _filled_up(right).T)[: len(left), : len(right)]
+
+
+def _filled_up(vectors: Tensor) -> Tensor:
+    import torch
+
+    lacking = -len(vectors) % STEP
+    return torch.nn.functional.pad(vectors, (0, 0, 0, lacking)) if lacking else vectors
 
 
 def unit(vectors: Tensor) -> Tensor:
@@ -92,7 +113,7 @@ def near(rows: Screened, columns: Screened, threshold: float, norms: float) -> t
 
     `norms` is the largest norm_error of the vectors.
     """
-    similarity = rows.fast @ columns.fast.T
+    similarity = product(rows.fast, columns.fast)
     slack = (HALF_SLACK if half() else SLACK) + 3 * norms
     found = similarity >= threshold - slack
     if slack > SLACK and int(found.count_nonzero()) > FEW * len(rows.stored):
@@ -109,6 +130,7 @@ def cosines(left: Tensor, row: Tensor, right: Tensor, column: Tensor) -> NDArray
     step = max(1, VERIFIED // left.shape[1])
     for start in range(0, len(row), step):
         some = slice(start, start + step)
-        pair = left[row[some]].double(), right[column[some]].double()
-        found[some] = torch.nn.functional.cosine_similarity(*pair, dim=1).numpy()
+        one, other = left[row[some]].float().double(), right[column[some]].float().double()
+        norms = torch.linalg.vector_norm(one, dim=1) * torch.linalg.vector_norm(other, dim=1)
+        found[some] = (torch.linalg.vecdot(one, other) / norms).numpy()
     return found.round(DECIMALS).clip(max=1.0)

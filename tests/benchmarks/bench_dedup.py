@@ -55,6 +55,7 @@ def run_one(name: str, file: Path, threshold: float, out: Path) -> dict[str, Any
     search = Search(threshold, ARTICLE if method == "clusters" else None, int(times or 1))
     spent, shapes = watch()
     vectors = stored([file])
+    imported()
     before, start, cpu = _peak(), time.perf_counter(), time.process_time()
     found = find(vectors, method, search)
     settled = survivors.settle(vectors, found[:3], np.arange(len(vectors.number)), threshold)
@@ -69,8 +70,15 @@ def run_one(name: str, file: Path, threshold: float, out: Path) -> dict[str, Any
     }  # fmt: skip
 
 
+def imported() -> None:
+    """Libraries that are loaded when first needed, and torch's threads, are here: a peer's are too."""
+    import scipy.sparse.csgraph  # noqa: F401
+
+    products.fast(torch.randn(512, 64)) @ products.fast(torch.randn(512, 64)).T
+
+
 def watch() -> tuple[dict[str, float], list[tuple[int, int]]]:
-    """From now on: seconds a stage (of one thread where it is shared), and the shape of each product of comparisons."""
+    """From now on: seconds a stage (of one thread where it is shared), and the shape of each product."""
     spent: dict[str, float] = {stage: 0.0 for _, _, stage in STAGES}
     shapes: list[tuple[int, int]] = []
 
@@ -85,22 +93,28 @@ def watch() -> tuple[dict[str, float], list[tuple[int, int]]]:
 
     for module, function, stage in STAGES:
         setattr(module, function, timed(getattr(module, function), stage))
-    near = products.near
+    product = products.product
 
-    def seen(rows: Any, columns: Any, *rest: Any) -> Any:
-        shapes.append((len(rows.stored), len(columns.stored)))
-        return near(rows, columns, *rest)
+    def seen(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        shapes.append((len(left), len(right)))
+        return product(left, right)
 
-    products.near = seen
+    for module in (products, assignment, centroids):
+        module.product = seen
     return spent, shapes
 
 
 def bare(shapes: list[tuple[int, int]], dim: int) -> float:
     """Seconds that products of these shapes take alone, on all threads."""
-    rows = products.fast(torch.randn(max((max(shape) for shape in shapes), default=1), dim))
+    largest = products.STEP + max((max(shape) for shape in shapes), default=1)
+    rows = products.fast(torch.randn(largest, dim))
     start = time.perf_counter()
-    parallel(lambda shape: (rows[: shape[0]] @ rows[: shape[1]].T).shape, shapes)
+    parallel(lambda shape: (rows[: shape[0]] @ rows[: shape[1]].T).shape, [tuple(map(_up, shape)) for shape in shapes])
     return time.perf_counter() - start
+
+
+def _up(size: int) -> int:
+    return -(-size // products.STEP) * products.STEP
 
 
 def _peak() -> float:
@@ -162,7 +176,9 @@ def compare(args: argparse.Namespace, folder: Path) -> None:
 def print_stages(name: str, facts: dict[str, Any]) -> None:
     stages = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in facts["stages"].items())
     print(f"{name}: {stages} s (of all threads together); pairs by step {facts['gains']}")
-    print(f"{name}: {facts['comparisons']:,} comparisons, their products alone {facts['bare']:.2f} s of wall time")
+    print(
+        f"{name}: {facts['comparisons']:,} cosines (with centroids, too), their products alone {facts['bare']:.2f} s of wall time"
+    )
 
 
 def growth(args: argparse.Namespace, folder: Path) -> None:

@@ -79,6 +79,7 @@ def test_two_levels_give_nearly_every_vector_the_centroid_that_one_level_gives(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(centroids, "COARSE_FROM", 50)
+    monkeypatch.setattr(centroids, "LISTED", 8)
     vectors = planted(6000)
     two = assigned(tmp_path, vectors, Plan(150, 3000, 4, levels=2), Reach(4, 0.05))
     known = centroids.load(tmp_path / "centroids.npz")

@@ -41,13 +41,13 @@ def test_each_method_finds_nearly_all_pairs_and_no_false_one(method: str) -> Non
 
 def test_the_probes_find_more_than_one_clustering_of_the_article() -> None:
     vectors = planted(4500)
-    single = find(vectors, "clusters", Search(0.95, clusterings=1))
-    assert len(find(vectors, "probes", Search(0.95)).pairs) > len(single.pairs)
+    single = find(vectors, "clusters", Search(0.95, clusters=90, clusterings=1))
+    assert len(find(vectors, "probes", Search(0.95, clusters=90)).pairs) > len(single.pairs)
 
 
 def test_several_clusterings_find_more_than_one() -> None:
     vectors = planted(4500)
-    counts = [len(find(vectors, "clusters", Search(0.95, clusterings=r)).pairs) for r in (1, 2)]
+    counts = [len(find(vectors, "clusters", Search(0.95, clusters=90, clusterings=r)).pairs) for r in (1, 2)]
     assert counts[0] < counts[1]
 
 
@@ -62,7 +62,7 @@ def test_pairs_are_unique_sorted_and_lower_row_first(method: str) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_number_of_threads_changes_nothing(method: str, threads: None) -> None:
-    vectors, search = planted(4500, d=64), Search(0.93, clusterings=2)
+    vectors, search = planted(4500, d=64), Search(0.93, clusters=18, clusterings=2)
     results = []
     for count in (1, 2, 3):
         torch.set_num_threads(count)

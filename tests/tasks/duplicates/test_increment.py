@@ -192,7 +192,7 @@ def test_parts_that_come_one_by_one_find_the_pairs_of_a_fresh_search(
     vectors, rows = clustered(monkeypatch)
     fresh = run(draft(lake, [*range(10)], 0, vectors, rows), None)
     done = run(draft(lake, [*range(7)], 0, vectors, rows), None)
-    monkeypatch.setattr(increment, "find", lambda *_: pytest.fail("all were searched"))
+    monkeypatch.setattr(increment, "find_wider", lambda *_: pytest.fail("all were searched"))
     for last in (8, 10):
         done = run(draft(lake, [*range(last)], 0, vectors, rows), done)
         assert done.summary["dedup"]["compared"] <= 2 * rows

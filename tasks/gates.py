@@ -89,6 +89,7 @@ def metrics(version: Version, stage: str) -> dict[str, float | None]:
         found["survivor_pairs"] = facts.get("survivor_pairs")
         found["overfull_groups"] = facts.get("overfull_groups")
         found["pair_recall"] = facts.get("recall", {}).get("estimate")
+        found["residual_rate"] = facts.get("residual", {}).get("rate")
     if stage == "publish":
         published = version.artifact("published") / "samples.parquet"
         found["rows_unpublished"] = version.rows - pq.read_metadata(published).num_rows

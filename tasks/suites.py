@@ -18,6 +18,7 @@ class Config:
     max_filtered: float = 0.20  # share of the usable samples
     max_duplicates: float = 0.75  # share of what the filter kept
     min_pair_recall: float = 0.9  # estimated share of the near-duplicate pairs that were found
+    max_residual: float = 0.02  # estimated share of the survivors that still have a near-duplicate among them
     min_effective_sample_share: float = 0.3  # effective sample size / kept samples
     min_kept: int = 1  # samples
     min_certified_recall: Mapping[str, float] = dataclasses.field(default_factory=dict)  # category → share
@@ -111,6 +112,7 @@ def suite(stage: str, config: Config, threshold: float = 0.0) -> tuple[Bound, ..
             zero("overfull_groups", "no group keeps more than its cap"),
             Bound("duplicate_similarity_min", threshold - 1e-6, 1 + 1e-6, "similarity of a duplicate to its survivor"),
             Bound("pair_recall", config.min_pair_recall, 1, "estimated share of the near-duplicate pairs found"),
+            Bound("residual_rate", 0, config.max_residual, "estimated share of survivors with a near-duplicate left"),
         ),
         "reweight": (
             kept,

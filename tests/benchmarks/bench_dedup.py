@@ -176,9 +176,8 @@ def compare(args: argparse.Namespace, folder: Path) -> None:
 def print_stages(name: str, facts: dict[str, Any]) -> None:
     stages = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in facts["stages"].items())
     print(f"{name}: {stages} s (of all threads together); pairs by step {facts['gains']}")
-    print(
-        f"{name}: {facts['comparisons']:,} cosines (with centroids, too), their products alone {facts['bare']:.2f} s of wall time"
-    )
+    cosines = f"{facts['comparisons']:,} cosines, with each other or with centroids"
+    print(f"{name}: {cosines}; their products alone {facts['bare']:.2f} s of wall time")
 
 
 def growth(args: argparse.Namespace, folder: Path) -> None:

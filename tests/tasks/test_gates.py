@@ -170,7 +170,7 @@ def good(root: Path, **damage: Any) -> Version:
     write_table(made.column_path("samples", part), pa.table(samples, schema=made.table("samples").schema))
     with made.lake.new_artifact("published", "p") as folder:
         write_table(folder / "samples.parquet", pa.table({"uid": samples["uid"]}))
-    told = {"survivor_pairs": 0, "overfull_groups": 0, "recall": {"estimate": 0.99}}
+    told = {"survivor_pairs": 0, "overfull_groups": 0, "recall": {"estimate": 0.99}, "residual": {"rate": 0.001}}
     return made.derive("dedup", artifacts={"published": "p"}, config={"threshold": THRESHOLD}, summary=told)
 
 
@@ -213,8 +213,15 @@ def test_one_damaged_value_of_a_version_fails_its_gate(
 def test_facts_that_a_stage_did_not_tell_fail_its_gate(tmp_path: Path) -> None:
     draft = good(tmp_path).derive("dedup", config={"threshold": THRESHOLD}, summary={})
     results = evaluate(draft, "dedup", LENIENT)
-    assert failed(results) == ["survivor_pairs", "overfull_groups", "pair_recall"]
+    assert failed(results) == ["survivor_pairs", "overfull_groups", "pair_recall", "residual_rate"]
     assert all(result.value is None for result in results if not result.passed)
+
+
+def test_survivors_that_still_have_near_duplicates_fail_the_gate(tmp_path: Path) -> None:
+    draft = good(tmp_path)
+    told = {**draft.summary["dedup"], "residual": {"rate": 0.03}}
+    results = evaluate(draft.derive("dedup", summary=told), "dedup", LENIENT)
+    assert failed(results) == ["residual_rate"]
 
 
 def test_a_published_table_that_lacks_a_row_fails_the_gate(tmp_path: Path) -> None:

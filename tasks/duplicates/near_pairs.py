@@ -8,6 +8,7 @@ of n near copies costs time and memory in proportion to n.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 PAIRS_PER_SAMPLE = 64
 WHOLE = 8_192  # vectors that are compared with a cluster at a time; products are at most WHOLE × COLUMNS
 COLUMNS = 4_096
-TASK = 32_768  # vectors at home in the clusters of one task
+FIRST = 256  # columns of the first product of a large cluster: in a crowd each row finds enough among them
+TASK = 16_384  # vectors at home in the clusters of one task
 
 
 class Near(NamedTuple):
@@ -117,7 +119,7 @@ def _compare(laid_out: NDArray[np.floating[Any]], batch: Batch, work: Work) -> N
     guest = slice(max(work.first - work.size, 0), max(work.first + WHOLE - work.size, 0))
     rows = _screened(laid_out, np.concatenate([work.start + home, work.place[guest]]))
     until = np.concatenate([home, np.full(len(work.place[guest]), work.size)])
-    shared = rows.part(0, work.size) if len(home) == work.size <= COLUMNS else None
+    shared = rows.part(0, work.size) if len(home) == work.size <= 4 * FIRST else None
     hits, cut = _hits(rows, until, _columns(laid_out, work, until, shared), batch)
     ranks = batch.rank[work.start - batch.start :][: work.size]
     rank = np.concatenate([ranks[home], work.visitor[guest]])
@@ -134,8 +136,9 @@ def _columns(
         yield 0, shared
         return
     end = int(until.max(initial=0))
-    for begin in range(0, end, COLUMNS):
-        yield begin, _screened(laid_out, work.start + np.arange(begin, min(begin + COLUMNS, end)))
+    edges = [0, *range(FIRST, end, COLUMNS), end]
+    for begin, stop in pairwise(edges):
+        yield begin, _screened(laid_out, work.start + np.arange(begin, stop))
 
 
 def _screened(laid_out: NDArray[np.floating[Any]], places: NDArray[np.int64]) -> Screened:

@@ -4,6 +4,8 @@
     python -m tests.benchmarks.bench_dedup --peers PYTHON      and FAISS and usearch
     python -m tests.benchmarks.bench_dedup --growth 100000 300000 1000000        how the default grows
     python -m tests.benchmarks.bench_dedup --skewed                              nine tenths of the samples in one topic
+    python -m tests.benchmarks.bench_dedup --workers 2 [--skewed]                memory of a Dask worker; also 100,000
+                                                                                 identical vectors
 
 Every run has a process of its own. Seconds include training, assignment, comparison, verification and who stays; not
 the start of Python and the making of the vectors. CPU seconds say more where others use the machine. Recall is that of
@@ -29,11 +31,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from flows.runtime import Runtime
 from tasks.duplicates import assignment, centroids, near_pairs, products, survivors
 from tasks.duplicates.candidates import Search, find
 from tasks.duplicates.clustering import parallel
 from tasks.duplicates.exact_queries import near_to
 from tasks.duplicates.stored import stored
+from tests.benchmarks.bench_flow import Peak
 from tests.benchmarks.near_duplicates import Shape, write
 
 METHODS = ("probes", "clusters ×5", "clusters ×1", "annoy")
@@ -197,6 +201,19 @@ def growth(args: argparse.Namespace, folder: Path) -> None:
     print(f"CPU seconds grow as n^{power:.2f}; ten million: {math.exp(factor + power * math.log(1e7)):,.0f} s of CPU")
 
 
+def workers(args: argparse.Namespace, folder: Path) -> None:
+    """The largest memory of a worker of its own, mapped files left out, with the first method; the seconds."""
+    identical = folder / "identical.npy"
+    np.save(identical, np.repeat(np.load(made(1_000, args, folder))[:1], 100_000, axis=0))
+    for n, file in ((args.vectors, made(args.vectors, args, folder)), (100_000, identical)):
+        with Runtime(None, args.workers) as runtime, Peak() as peak:
+            start = time.perf_counter()
+            found = find(stored([file]), args.methods[0], Search(args.threshold), None, runtime.map_parts)
+            seconds = time.perf_counter() - start
+        told = f"{len(found.pairs):,} pairs, {seconds:.1f} s, largest worker {peak.private / 1e6:,.0f} MB"
+        print(f"{n:,} vectors, {'identical' if file is identical else 'drawn'}: {told}", flush=True)
+
+
 def made(n: int, args: argparse.Namespace, folder: Path) -> Path:
     file = folder / f"vectors-{n}.npy"
     write(file, n, args.dim, Shape(one_topic=0.9) if args.skewed else Shape())
@@ -215,13 +232,15 @@ def main() -> None:
     parser.add_argument("--peers", help="a Python that has faiss-cpu and usearch")
     parser.add_argument("--growth", type=int, nargs="+", help="sizes")
     parser.add_argument("--skewed", action="store_true")
+    parser.add_argument("--workers", type=int, help="Dask workers: tells their memory")
     parser.add_argument("--only", choices=METHODS, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.only:
         print(json.dumps(run_one(args.only, args.file, args.threshold, args.file.with_name("pairs.npy"))))
         return
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as folder:
-        growth(args, Path(folder)) if args.growth else compare(args, Path(folder))
+        task = workers if args.workers else growth if args.growth else compare
+        task(args, Path(folder))
 
 
 if __name__ == "__main__":

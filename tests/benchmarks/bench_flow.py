@@ -45,10 +45,13 @@ min_effective_sample_share = 0.01
 
 
 class Peak:
-    """The largest resident memory while the block runs: of this process and its children, and of any one worker."""
+    """The largest memory while the block runs, resident: of this process and its children, and of any one worker.
+
+    `private` is that of a worker without the files that it has mapped, which the kernel takes back when it wants to.
+    """
 
     def __enter__(self) -> Peak:
-        self.total = self.worker = 0
+        self.total = self.worker = self.private = 0
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self._watch, daemon=True)
         self.thread.start()
@@ -60,12 +63,13 @@ class Peak:
             total = here.memory_info().rss
             for process in here.children(recursive=True):
                 try:
-                    size, command = process.memory_info().rss, " ".join(process.cmdline())
+                    memory, command = process.memory_info(), " ".join(process.cmdline())
                 except psutil.Error:
                     continue  # it ended between the two calls
-                total += size
+                total += memory.rss
                 if "spawn_main" in command:
-                    self.worker = max(self.worker, size)
+                    self.worker = max(self.worker, memory.rss)
+                    self.private = max(self.private, memory.rss - memory.shared)
             self.total = max(self.total, total)
 
     def __exit__(self, *_: object) -> None:

@@ -120,7 +120,7 @@ def context(version: Version, feature: Sequence[str], *, pictures: bool) -> dict
 def _verdicts(funnel: Funnel) -> list[tuple[str, int, str]]:
     return [
         (QUARANTINED, funnel.quarantined, "could not be used: broken, unreadable, without caption, …"),
-        (FILTERED, funnel.filtered, "belongs to a category that was to be removed, or looks like it"),
+        (FILTERED, funnel.filtered, "belongs to what was to be removed, or looks like it or like the reference set"),
         (DUPLICATE, funnel.duplicates, "almost the same as an image that was kept"),
         (KEPT, funnel.kept, "is in the dataset"),
     ]

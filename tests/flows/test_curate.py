@@ -129,6 +129,8 @@ def test_what_is_near_to_the_reference_set_leaves_the_pool_and_why_says_so(
     assert after.summary["dedup"]["reference"]["images"] == 3
     assert [verdicts(after)[uid] for uid in kept[:3]] == ["filtered"] * 3
     assert history.why(after, kept[0])["reason"] == "near-duplicate of the reference set"
+    report = (after.artifact("published") / "report.html").read_text("utf-8")
+    assert "near to the reference set" in report and "no classifier filtered" not in report
     assert after.artifacts["pairs"] == before.artifacts["pairs"]
     assert curated(pool, copied, config)["status"] == "nothing new"
     draw(int(kept[3], 16), 64)[0].save(tmp_path / "benchmark" / "more.png")

@@ -57,8 +57,9 @@ def write_pairs(folder: Path, pool: Pool, searched: Searched) -> None:
     write_table(folder / "pairs.parquet", pa.table(columns))
     write_table(folder / "saturated.parquet", pa.table({"sample": first[found.saturated]}))
     if found.assigned is not None:
-        facts = {"trained": searched.trained, "reach": searched.reach}
-        np.savez(folder / SEARCHED, sample=first, home=found.assigned.home, gap=found.assigned.gap, **facts)
+        clusters = {"home": found.assigned.home, "gap": found.assigned.gap}
+        how = {"trained": np.array(searched.trained), "reach": np.array(searched.reach)}
+        np.savez(folder / SEARCHED, allow_pickle=False, sample=first, **clusters, **how)
 
 
 def read_pairs(folder: Path, pool: Pool) -> tuple[Found, dict[str, Any]]:

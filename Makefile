@@ -9,7 +9,7 @@ export ANNOY_COMPILER_ARGS := -O3,-ffast-math,-fno-associative-math,-std=c++14
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export DO_NOT_TRACK := 1
 
-.PHONY: setup demo test test-slow lint bench bench-embed bench-flow bench-dedup bench-audit bench-filter bench-certificates bench-labelling bench-bias bench-search encoder lock clean
+.PHONY: setup demo test test-slow lint docs bench bench-embed bench-flow bench-dedup bench-audit bench-filter bench-certificates bench-labelling bench-bias bench-search bench-dashboard bench-overhead encoder lock clean
 
 setup: $(READY)
 
@@ -23,8 +23,11 @@ $(READY): pyproject.toml constraints.txt infra/prepare.sh
 demo: $(READY)
 	$(BIN)/sluice demo
 
+# In two processes, which two cores make nearly twice as fast.
 test: $(READY)
-	$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -q tests/tasks tests/test_quality.py & other=$$!; \
+	$(BIN)/python -m pytest -q --ignore tests/tasks --ignore tests/test_quality.py; here=$$?; \
+	wait $$other && exit $$here
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
@@ -73,6 +76,19 @@ bench-bias: bench-audit
 # Generated images against a million training images: exact, and with the index.
 bench-search: $(READY)
 	$(BIN)/python -m tests.benchmarks.bench_search
+
+# A lake of a million samples: each page's answers, then ten users at once beside a writer.
+bench-dashboard: $(READY)
+	$(BIN)/python -m tests.benchmarks.bench_dashboard
+
+# The flow with a Prefect server against the bare functions, 50,000 samples.
+bench-overhead: $(READY)
+	$(BIN)/python -m tests.benchmarks.bench_overhead
+
+# The documentation, into site/; its reference is made from the code.
+docs: $(READY)
+	$(BIN)/python -m flows.reference_pages
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # Trains the demo's encoder again, and measures it: POOL is a drawn demo pool, CLIPART a pool of public-domain clip-art.
 encoder: $(READY)

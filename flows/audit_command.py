@@ -38,14 +38,14 @@ def audit(
     from flows import tables
 
     home = find_pool(lake, pool)
-    found = home.version(version)
+    found = home.version(version).whole()
     asked = _lines(keywords) if keywords is not None else ()
     known = read_groups(groups) if groups is not None else None
     shares = _shares(targets, known)
     if against is None:
         made = _against_pool(found, asked, known, shares)
     else:
-        made = _against(found, home.version(against), Asked(asked, target_share=shares), known)
+        made = _against(found, home.version(against).whole(), Asked(asked, target_share=shares), known)
     draw = tables.audit_table if against is None else tables.comparison_table
     if out is not None:
         tell(f"wrote {_write(out, made)}")

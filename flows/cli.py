@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +11,20 @@ from typing import Annotated, Any
 
 import typer
 
-from flows import audit_command, forget_commands, label_commands, preview_commands, search_commands
+from flows import (
+    audit_command,
+    dry_run_command,
+    forget_commands,
+    keep_commands,
+    label_commands,
+    preview_commands,
+    search_commands,
+    self_check,
+    serve_command,
+)
 from flows.options import HERE, JsonOption, LakeOption, PoolOption, tell
 from flows.options import show as render
+from flows.secrets import hidden
 from tasks.errors import Interrupted, SluiceError, UsageError
 from tasks.lake import Lake, find_pool
 
@@ -23,6 +35,8 @@ preview_commands.register(app)
 app.command()(search_commands.search)
 app.command()(forget_commands.forget)
 app.command()(forget_commands.verify)
+keep_commands.register(app)
+app.command()(serve_command.serve)
 
 VersionArgument = Annotated[str, typer.Argument(metavar="V", help="A version's number, or latest.")]
 
@@ -57,12 +71,16 @@ def curate(
     dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler; default this machine.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes on this machine; default one a core.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Decide near-duplicates anew.")] = False,
+    dry: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done, why, and how long.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Take a pool through ingest, embed, filter, dedup, reweight and publish.
 
     Example: sluice curate ./my-pool --config my.toml
     """
+    if dry:
+        dry_run_command.tell_dry_run((pool, lake, name), config, fresh, as_json)
+        return
     outcome = _curate(pool, lake, name, config, dask, workers, fresh)
     if as_json:
         print(json.dumps(outcome))
@@ -87,9 +105,11 @@ def _curate(
         from flows.config import check_declared, read_config
         from flows.runtime import check_address
         from tasks.reading.pools import list_shards
+        from tasks.records.collector import collector
 
         check_declared(read_config(config))
         list_shards(pool)
+        collector()
         if dask is not None:
             check_address(dask)
         if workers is not None and workers < 1:
@@ -126,15 +146,18 @@ def versions(lake: LakeOption = HERE, pool: PoolOption = None, as_json: JsonOpti
         return
     from rich.table import Table
 
-    heads = ("version", "stage", "from", "kept", "filtered", "duplicate", "quarantined", "digest", "made")
+    from tasks.keeping.tags import names
+
+    called = names(home)
+    heads = ("version", "stage", "from", "kept", "filtered", "duplicate", "quarantined", "digest", "made", "")
     table = Table(*heads, box=None, pad_edge=False)
     for row in rows:
         counts = [f"{row['counts'][verdict]:,}" for verdict in heads[3:7]]
         number = f"{row['version']}{' ●' if row['complete'] else ''}"
         parent = "" if row["parent"] is None else str(row["parent"])
-        table.add_row(
-            number, row["stage"], parent, *counts, row["digest"][:8], row["created_at"][:16].replace("T", " ")
-        )
+        made = row["created_at"][:16].replace("T", " ")
+        tags = ", ".join(called.get(row["version"], []))
+        table.add_row(number, row["stage"], parent, *counts, row["digest"][:8], made, tags)
     render(table)
 
 
@@ -198,54 +221,66 @@ def why(
 def export(
     version: VersionArgument,
     out: Annotated[Path, typer.Option("--out", help="The folder to write.")],
-    form: Annotated[str, typer.Option("--format", help="parquet, webdataset, datacomp, or kohya.")] = "parquet",
+    form: Annotated[str, typer.Option("--format", help="parquet, webdataset, datacomp, kohya, croissant.")] = "parquet",
     factor: Annotated[float | None, typer.Option(help="Repeats per unit of weight (datacomp 1, kohya 4).")] = None,
     seed: Annotated[int, typer.Option(help="Of rounding repeats (datacomp, kohya).")] = 0,
     lake: LakeOption = HERE,
     pool: PoolOption = None,
 ) -> None:
     """Write a version for a trainer: one row a sample; tar shards of the survivors, byte for byte, with their weights;
-    or each survivor as often as its weight says, for trainers that take no weights.
+    or each survivor as often as its weight says, for trainers that take no weights. Or, with croissant, for whoever
+    takes the dataset over: one row a sample, the dataset card, and a description of both that loaders read.
 
     Example: sluice export latest --format webdataset --out ./curated
     """
     from tasks.exporting import export_datacomp, export_kohya, exports
+    from tasks.reporting import croissant_export
 
-    found = find_pool(lake, pool).version(version)
+    found = find_pool(lake, pool).version(version).whole()
     settings: dict[str, Any] = {"seed": seed} | ({} if factor is None else {"factor": factor})
     formats: dict[str, Callable[[], Path]] = {
         "parquet": lambda: exports.export_parquet(found, out),
         "webdataset": lambda: exports.export_webdataset(found, out),
         "datacomp": lambda: export_datacomp.export_datacomp(found, out, export_datacomp.Config(**settings)),
         "kohya": lambda: export_kohya.export_kohya(found, out, config=export_kohya.Config(**settings)),
+        "croissant": lambda: croissant_export.export_croissant(found, out),
     }
     if form not in formats:
         raise UsageError(f"--format: {', '.join(formats)} were expected, {form!r} was found")
     tell(f"wrote {formats[form]()}")
+    if form == "croissant" and (absent := croissant_export.lacking(found)):
+        tell(f"Croissant asks for more: give {', '.join(absent)} under [publish], and curate again")
 
 
 @app.command()
 def dashboard(
     lake: LakeOption = HERE,
     pool: PoolOption = None,
-    port: Annotated[int, typer.Option(help="On this machine's loopback address.")] = 8501,
+    port: Annotated[int, typer.Option(help="The port it listens on.")] = 8501,
+    address: Annotated[str, typer.Option(help="An IP address of this machine; 0.0.0.0 for all.")] = "127.0.0.1",
+    host: Annotated[list[str] | None, typer.Option(help="A name that browsers come by; may be repeated.")] = None,
+    tls_cert: Annotated[Path | None, typer.Option("--tls-cert", help="A certificate chain, PEM.")] = None,
+    tls_key: Annotated[Path | None, typer.Option("--tls-key", help="Its key, PEM.")] = None,
+    tls_in_front: Annotated[bool, typer.Option("--tls-in-front", help="A proxy in front speaks TLS.")] = False,
 ) -> None:
-    """Open the dashboard, for now its labelling page, on this machine only.
+    """Open the dashboard: on this machine only, unless a token (SLUICE_DASHBOARD_TOKEN) and TLS let others in.
 
     Example: sluice dashboard --port 8501
     """
     from flows.dashboard import serve
+    from flows.listening import Listen
 
-    tell(f"the dashboard: http://127.0.0.1:{port} (Ctrl-C ends it)")
-    serve(lake, pool, port)
+    listen = Listen(port, address, tuple(host or ()), tls_cert, tls_key, tls_in_front)
+    serve(lake, pool, listen)
 
 
 def main() -> None:
     """Run the command; what went wrong is one message and an exit status, 1 for a run, 2 for the call."""
     try:
+        self_check.check(sys.argv[1:], os.environ)
         app()
     except SluiceError as problem:
-        tell(f"sluice: {problem}")
+        tell(f"sluice: {hidden(str(problem))}")
         sys.exit(problem.exit_status)
 
 

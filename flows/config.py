@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from flows.secrets import refuse_keys
 from tasks import audit, dedup, embed, filter, gates, ingest, publish, reweight
 from tasks.classifying.category_spec import with_specification
 from tasks.errors import ConfigError
@@ -42,6 +43,11 @@ def check_declared(config: CurateConfig) -> None:
 
     Raises ConfigError: a file that cannot be read, a wrong value, a name that nothing has.
     """
+    if config.dedup.reference is not None and config.embed.embeddings is not None:
+        raise ConfigError(
+            "dedup.reference: images can be compared with a pool that is embedded here; this one comes with its "
+            "embeddings (embed.embeddings): leave one of the two out"
+        )
     groups = read_groups(Path(config.audit.groups)) if config.audit.groups else NO_GROUPS
     weights = config.reweight
     named = weights.groups or config.audit.groups
@@ -94,6 +100,7 @@ def read_config(path: Path | None) -> CurateConfig:
         raise ConfigError(f"the configuration {path} cannot be read: {problem}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
         raise ConfigError(f"{path} is not TOML: {problem}") from None
+    refuse_keys(values, str(path))
     return parse_config(values, path.parent, str(path))
 
 

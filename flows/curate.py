@@ -4,52 +4,75 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from flows.config import CurateConfig, check_declared, declared_digests, read_config
+from flows.attended import awaits_shards, completed, patiently, retries, skipped, unattended, unless_held
+from flows.config import CurateConfig, check_declared, read_config
+from flows.gate_examples import examples
+from flows.inputs import inputs_key, nothing_new
+from flows.links import check_links, links
+from flows.parameters import DaskAddress, Place, PoolName, TomlFile, Workers
 from flows.progress import Reporter
 from flows.record import Record, code_revision, recorded
-from flows.reference import digest_of as digest_of_reference
 from flows.runtime import Runtime, decoders
-from flows.stages import REVISIONS, STAGES, Stage, Work, audited
-from flows.texts import failure, stage_line, stage_markdown
-from tasks import embed, gates
-from tasks.classifying.given import log_path
+from flows.self_check import check_writable
+from flows.stage_markdown import failure_markdown, run_markdown, stage_markdown
+from flows.stages import STAGES, Stage, Work, audited
+from flows.texts import failure, stage_line
+from tasks import gates
 from tasks.errors import GateFailed, LakeError, PoolError, UsageError
 from tasks.files import digests
 from tasks.forgetting import forget
-from tasks.labels.rounds import latest_round
+from tasks.keeping import migrations
 from tasks.lake import Lake, Version, digest_of, open_lake
 from tasks.lock import hold, now
 from tasks.reading.pools import Shard, list_shards, shard_digest
-from tasks.reading.tombstones import read_tombstones
-from tasks.records import lineage
+from tasks.records.collector import collector
+from tasks.records.telling import Telling
+from tasks.storing.addresses import located
 
 
 @flow(name="curate", log_prints=False)
 def curate(
-    pool: str,
-    lake: str = "lake",
-    name: str | None = None,
-    config: str | None = None,
-    dask: str | None = None,
-    workers: int | None = None,
+    pool: Place,
+    lake: Place = "lake",
+    name: PoolName | None = None,
+    config: TomlFile | None = None,
+    dask: DaskAddress | None = None,
+    workers: Workers | None = None,
     fresh: bool = False,
 ) -> dict[str, Any]:
-    """Curate a pool into a gated, recorded, published dataset version.
+    """Curate a pool into a gated, recorded, published dataset version. What is done already is not done again.
 
-    pool: a folder, shard, glob or brace list. lake: the folder of all pools. name: the pool's name, by default the
-    folder's. config: a TOML file. dask: a scheduler's address, by default this machine. workers: processes here. fresh:
-    near-duplicates are decided anew, whatever the version before kept.
+    Args:
+        pool: The pool: a folder, a shard, a glob or a brace list.
+        lake: The folder of all pools.
+        name: The pool's name; by default the folder's.
+        config: A TOML file; by default all defaults.
+        dask: A Dask scheduler's address, such as tls://host:8786; by default this machine.
+        workers: Processes on this machine; by default one a core.
+        fresh: Decide near-duplicates anew, whatever the version before kept.
     """
     settings = read_config(Path(config) if config is not None else None)
     if fresh:
         settings = dataclasses.replace(settings, dedup=dataclasses.replace(settings.dedup, fresh=True))
-    return run_curate(pool, Path(lake), name, settings, Session(Runtime(dask, workers), Reporter(), stage_task))
+    if unattended() and awaits_shards(pool):
+        return skipped(f"no shard has arrived in {pool} yet")
+    session = Session(Runtime(dask, workers), Reporter(), stage_task)
+    return unless_held(lambda: told(run_curate(pool, Path(lake), name, settings, session)))
+
+
+def told(outcome: dict[str, Any]) -> Any:
+    """The outcome; where nobody waits for it, as the run's state."""
+    if not unattended():
+        return outcome
+    facts = f"version {outcome['version']} of {outcome['pool']}, {outcome['counts']['kept']:,} samples kept"
+    return skipped(f"nothing new: {facts}") if outcome["status"] == "nothing new" else completed(facts)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,23 +88,35 @@ def run_curate(pool: str, root: Path, name: str | None, config: CurateConfig, se
     """The flow without its Prefect decoration: pool, version, digest, status, counts, parts_worked."""
     runtime, reporter = session.runtime, session.reporter
     check_declared(config)
+    check_links()
+    receiver = collector()
     source, shards = list_shards(pool)
+    root = located(root)
     if root.absolute().is_relative_to(source.absolute()):
         raise UsageError(f"the lake {root} would lie inside the pool {source}; give another folder with --lake")
-    lake = open_lake(root, name or pool_name(source), str(source.absolute()))
+    check_writable(root / (name or pool_name(source)))
+    lake = patiently(lambda: open_lake(root, name or pool_name(source), str(source.absolute())), reporter.say)
     record = Record(lake.pool, pool_name(source))
-    with hold(lake.home, record.id) as dead, runtime:
+    with ExitStack() as stack:
+        dead = patiently(lambda: stack.enter_context(hold(lake.home, record.id)), reporter.say)
+        stack.enter_context(runtime)
         if dead:
             reporter.say(f"Run {dead} died; what it had finished is used.")
+        telling = Telling(lake, record.id, receiver, reporter.say)
         try:
             with recorded(record, lake):
+                telling.tell()
                 forget.finish(lake)
+                for line in migrations.migrate(lake):
+                    reporter.say(line)
                 digested = [(shard, shard_digest(shard, lake.digest)) for shard in shards]
-                return Run(lake, config, digested, session, record).curate()
+                run = Run(lake, config, digested, session, record)
+                run.on_stage = telling.tell
+                return run.curate()
         finally:
-            reporter.end()
+            reporter.close()
             digests(lake.home).save()
-            lineage.write_events(lake)
+            telling.close()
 
 
 def pool_name(source: Path) -> str:
@@ -104,25 +139,32 @@ class Run:
     ) -> None:
         self.lake, self.config, self.record = lake, config, record
         self.runtime, self.reporter, self.call = session.runtime, session.reporter, session.call
-        self.runtime.on_progress = self.reporter.parts
+        self.runtime.on_progress, self.runtime.on_result = self.reporter.parts, self.reporter.result
         self.previous = lake.latest()
         self.work = Work(config, shards, self.runtime.map_parts, decoders(self.runtime.workers), self.previous)
+        self.work = dataclasses.replace(self.work, map_here=self.runtime.map_here)
         self.version = Version(lake)
+        self.on_stage: Callable[[], None] = lambda: None  # as each stage begins
         self.inputs = inputs_key(lake, self.work)
 
     def curate(self) -> dict[str, Any]:
         latest = self.previous
-        same = latest is not None and latest.manifest["inputs"] == self.inputs and not self._decides_anew(latest)
-        if latest is not None and same and not latest.missing():
+        why = nothing_new(self.lake, latest, self.inputs, self.config.dedup.fresh)
+        if latest is not None and why is not None:
             self.record.status = "nothing new"
-            self.reporter.say(f"Nothing new: version {latest.number} is what these inputs make.")
+            self.reporter.say(why)
+            self.show_links(latest)
             return self.outcome(latest)
         for stage in STAGES:
             self.call(stage.name)(self, stage)
+        facts = f"{self.lake.pool}, version {self.version.number}"
+        self.reporter.summary("run", run_markdown(self.version), f"What came of the run: {facts}")
+        self.show_links(self.version)
         return self.outcome(self.version)
 
-    def _decides_anew(self, latest: Version) -> bool:
-        return self.config.dedup.fresh and latest.summary["dedup"]["parent"] is not None
+    def show_links(self, version: Version) -> None:
+        for key, (address, text) in links(version).items():
+            self.reporter.link(key, address, text)
 
     def step(self, stage: Stage) -> None:
         """Run one stage on the version so far, audit what it made, judge it, commit it."""
@@ -132,7 +174,9 @@ class Run:
             raise LakeError(f"version {version.number} lacks {lacking[0]} and {len(lacking) - 1} more; run again")
         self.record.stage = stage.name
         self.record.write(self.lake)
-        self.reporter.begin(stage.name)
+        self.on_stage()
+        self.reporter.begin(stage.name, version.rows, len(version.parts))
+        parts_done = self.runtime.parts_done
         draft = stage.run(version, self.work)
         if stage.audited:
             draft = audited(draft, self.work)
@@ -142,8 +186,10 @@ class Run:
         if done is None:
             done = self.lake.commit(draft, content, self.facts(stage, version, gate))
         self.record.versions.append(done.number or 0)
-        self.reporter.end(stage_line(stage.name, done))
-        self.reporter.summary(stage.name, stage_markdown(stage.name, done))
+        took = self.record.took(stage.name, self.reporter.seconds(), self.runtime.parts_done - parts_done, done.rows)
+        line = stage_line(stage.name, done)
+        self.reporter.end(line)
+        self.reporter.summary(stage.name, stage_markdown(stage.name, done, took), line)
         self.version = done
 
     def judged(self, stage: Stage, draft: Version) -> list[gates.Result]:
@@ -152,7 +198,10 @@ class Run:
         if failed:
             self.record.gate = [dataclasses.asdict(result) for result in failed]
             text = failure(stage.name, draft, failed)
-            self.reporter.summary(stage.name, text)
+            said = {bound.metric: bound.of for bound in self.config.gates.audit}
+            shown = examples(draft, [result.metric for result in failed], said)
+            what = f"Failed: {', '.join(result.metric for result in failed)}; no version was committed"
+            self.reporter.summary(stage.name, failure_markdown(text, draft, results, shown), what)
             raise GateFailed(text)
         return results
 
@@ -163,7 +212,8 @@ class Run:
         for number in reversed(self.lake.numbers()):
             if number > newest or number in chain:
                 manifest = self.lake.manifest(number)
-                if manifest["digest"] == digest and manifest["gate"] == gate:
+                given_up = "retired" in manifest or (manifest["complete"] and number > newest)  # rolled back from
+                if manifest["digest"] == digest and manifest["gate"] == gate and not given_up:
                     return self.lake.version(number)
         return None
 
@@ -193,9 +243,9 @@ def plainly(name: str) -> Callable[[Run, Stage], None]:
 
 
 def stage_task(name: str) -> Any:
-    """A Prefect task named after its stage. No retries: what fails here fails again, and Dask retries lost workers."""
+    """A Prefect task named after its stage. Dask retries the parts of lost workers."""
 
-    @task(name=name, task_run_name=name, cache_policy=NO_CACHE, persist_result=False)
+    @task(name=name, task_run_name=name, cache_policy=NO_CACHE, persist_result=False, **retries())
     def run_stage(run: Run, stage: Stage) -> None:
         run.step(stage)
 
@@ -210,26 +260,3 @@ def ancestors(lake: Lake, version: Version | None) -> list[int]:
         found.append(number)
         number = lake.manifest(number)["parent"]
     return found
-
-
-def inputs_key(lake: Lake, work: Work) -> str:
-    """Digest of all that a run depends on: shards, configuration, labels, weights, the stages' revisions."""
-    config = dataclasses.asdict(work.config)
-    config["embed"] = embed.settings(work.config.embed)
-    reference = config["dedup"].pop("reference")
-    config["dedup"].pop("fresh")  # it tells how to come to a decision, not of what
-    labels: list[Any] = []
-    for category in config["filter"]["category"]:
-        given = (Path(category.pop("labels")), log_path(lake, category["name"]))
-        labels.append([lake.digest(path) if path.is_file() else None for path in given])
-        newest = latest_round(lake, category["name"])
-        labels.append(newest.number if newest is not None else None)
-    for path in (config["filter"].pop("overrides"), config["filter"]["blocklist"].pop("sha256")):
-        labels.append(lake.digest(Path(path)) if path and Path(path).is_file() else None)
-    labels += [declared_digests(work.config), read_tombstones(lake).marks]
-    labels += [digest_of_reference(lake, reference)] if reference is not None else []
-    for stage, names in (("audit", ("groups",)), ("reweight", ("groups", "targets"))):
-        for name in names:
-            config[stage].pop(name)
-    weights = embed.embedder(lake, work.config.embed, "")[0]
-    return lake.key(REVISIONS, config, labels, weights, [[shard.path, digest] for shard, digest in work.shards])

@@ -1,19 +1,16 @@
-"""Starts the dashboard: Streamlit, on this machine's loopback address only, telling nobody that it runs."""
+"""Starts the dashboard: Streamlit, on this machine's loopback address unless more is allowed, telling nobody of it."""
 
 from __future__ import annotations
 
 import os
-import socket
 import sys
 from pathlib import Path
 from typing import Final, NoReturn
 
-from tasks.errors import UsageError
+from flows.listening import Listen, check
 from tasks.lake import find_pool
 
-LOOPBACK: Final = "127.0.0.1"
-PORT: Final = 8501
-APP: Final = Path(__file__).parent.parent / "infra" / "dashboard" / "app.py"
+APP: Final = Path(__file__).parent.parent / "infra" / "dashboard" / "entry" / "server.py"
 
 SETTINGS: Final = {
     "server.headless": "true",  # opens no browser, asks for no address
@@ -36,33 +33,24 @@ SETTINGS: Final = {
 }
 
 
-def serve(lake: Path, pool: str | None = None, port: int = PORT, address: str = LOOPBACK) -> NoReturn:
+def serve(lake: Path, pool: str | None = None, listen: Listen | None = None) -> NoReturn:
     """Become the dashboard's server, until Ctrl-C.
 
-    UsageError: no such pool, a port that is taken, an address that others can reach.
+    UsageError: no such pool, a port that is taken, an address that others can reach without a token and TLS.
     """
-    home = find_pool(lake, pool)
-    if address != LOOPBACK:
-        raise UsageError(
-            f"the dashboard listens on {LOOPBACK} only, not on {address}: it asks nobody who they are; "
-            "reach it from another machine through an SSH tunnel"
-        )
-    _check_free(port)
-    os.execv(sys.executable, command(home.root.resolve(), home.pool, port))
+    home, listen = find_pool(lake, pool), listen or Listen()
+    check(listen, os.environ)
+    print(f"the dashboard: {listen.url} (Ctrl-C ends it)", file=sys.stderr)
+    os.execv(sys.executable, command(home.root.resolve(), home.pool, listen))
 
 
-def command(lake: Path, pool: str, port: int) -> list[str]:
+def command(lake: Path, pool: str, listen: Listen) -> list[str]:
     """Streamlit's command line. All settings stand in it, where a user's own configuration cannot change them."""
-    settings = {**SETTINGS, "server.address": LOOPBACK, "server.port": str(port)}
-    hosts = [f"--server.allowedHosts={host}" for host in (LOOPBACK, "localhost")]  # no name that was bound to loopback
+    settings = {**SETTINGS, "server.address": listen.address, "server.port": str(listen.port)}
+    settings["browser.serverAddress"] = listen.names[0]  # else Streamlit asks a server elsewhere for its own address
+    if listen.tls_cert is not None:
+        settings |= {"server.sslCertFile": str(listen.tls_cert), "server.sslKeyFile": str(listen.tls_key)}
+    hosts = [f"--server.allowedHosts={host}" for host in listen.allowed_hosts]
     flags = [f"--{name}={value}" for name, value in settings.items()]
-    return [sys.executable, "-m", "streamlit", "run", str(APP), *flags, *hosts, "--", str(lake), pool]
-
-
-def _check_free(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except (OSError, OverflowError) as problem:
-            raise UsageError(f"port {port} cannot be used: {problem}; give another one with --port") from None
+    args = [str(lake), pool, *(["https"] if listen.https else [])]
+    return [sys.executable, "-m", "streamlit", "run", str(APP), *flags, *hosts, "--", *args]

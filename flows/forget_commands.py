@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from flows.options import HERE, JsonOption, LakeOption, PoolOption, show, tell
-from tasks.errors import UsageError
-from tasks.lake import Lake, find_pool
+from tasks.errors import LakeError, UsageError
+from tasks.lake import Lake, find_pool, retirement
 
 SHOWN = 20  # files or samples named
 
@@ -30,8 +30,10 @@ def forget(
     from tasks.forgetting.forget import find, finish
     from tasks.forgetting.forget import forget as serve
     from tasks.lock import hold
+    from tasks.storing.copying import refuse
 
     home = find_pool(lake, pool)
+    refuse(home.home, "forgetting")
     with hold(home.home, "forget"):
         if (left := finish(home)) is not None:
             tell(f"finished request {left.request}, which was interrupted")
@@ -79,7 +81,10 @@ def verify(
     """
     from tasks.forgetting.annotated import check
 
-    found = check(find_pool(lake, pool).version(version))
+    asked = find_pool(lake, pool).version(version)
+    if "retired" in asked.manifest:
+        raise LakeError(retirement(asked.manifest))
+    found = check(asked)
     if as_json:
         print(json.dumps(found._asdict()))
     else:

@@ -7,50 +7,74 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
+from flows.attended import patiently, retries, skipped, unless_held
 from flows.config import CurateConfig, read_config
+from flows.parameters import Arms, DaskAddress, Labels, Name, Place, PoolName, TomlFile, Workers
 from flows.progress import Reporter
 from flows.record import Record, recorded
 from flows.runtime import Runtime
+from flows.self_check import check_writable
 from tasks import embed
 from tasks.classifying.category_spec import Category
+from tasks.classifying.given import SEED, all_standings
 from tasks.errors import UsageError
 from tasks.files import digests
 from tasks.labelling import active, round_report
 from tasks.labelling.active import Ask
+from tasks.labelling.desk import newest_rounds
 from tasks.labels.rounds import Round, latest_round
 from tasks.lake import Lake, find_pool
 from tasks.lock import hold
+from tasks.storing.copying import refuse
 
 
 @flow(name="label", log_prints=False)
 def label(
-    category: str | None = None,
-    lake: str = "lake",
-    pool: str | None = None,
-    config: str | None = None,
-    labels: int = 200,
-    certify: int = 0,
-    seeds: int = 0,
-    arms: str = "ours",
-    dask: str | None = None,
-    workers: int | None = None,
+    category: Name | None = None,
+    lake: Place = "lake",
+    pool: PoolName | None = None,
+    config: TomlFile | None = None,
+    labels: Labels = 200,
+    certify: Labels = 0,
+    seeds: Labels = 0,
+    arms: Arms = "ours",
+    dask: DaskAddress | None = None,
+    workers: Workers | None = None,
+    when: Literal["now", "answered"] = "now",
 ) -> list[dict[str, Any]]:
     """Take in what was labelled, retrain, and write what to label next.
 
-    category: one of the configuration's, by default all. config: the TOML file of `curate`; by default the latest
-    round's. labels: samples for the arms to pick. certify: samples to draw at random for a certificate. seeds: known
-    positives to show again. arms: ours, or for comparison article or random.
+    Args:
+        category: One of the configuration's categories; by default all.
+        lake: The folder of all pools.
+        pool: The pool's name, where the lake holds several.
+        config: The TOML file of curate; by default what the latest rounds recorded.
+        labels: Samples for the arms to pick.
+        certify: Samples to draw at random for a certificate.
+        seeds: Known positives to show again.
+        arms: Ours; article or random for comparison.
+        dask: A Dask scheduler's address; by default this machine.
+        workers: Processes on this machine; by default one a core.
+        when: Now, or (for a schedule) only once the newest round is answered.
     """
     home = find_pool(Path(lake), pool)
     ask = Ask(labels=labels, certify=certify, seeds=seeds, arms=arms)
     settings = read_config(Path(config)) if config is not None else None
-    return run_label(home, chosen(home, settings, category), ask, Runtime(dask, workers), Reporter(), round_task)
+    every = when == "answered" and settings is None and category is None
+    wanted = of_rounds(home) if every else chosen(home, settings, category)
+    waiting = {one.name: waits_for(home, one.category) for one in wanted} if when == "answered" else {}
+    wanted = [one for one in wanted if not waiting.get(one.name)]
+    if when == "answered" and not wanted:
+        return skipped("; ".join(filter(None, waiting.values())) or "no category has a round yet")
+    session = (Runtime(dask, workers), Reporter())
+    return unless_held(lambda: run_label(home, wanted, ask, *session, round_task))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +84,10 @@ class Wanted:
     category: Category
     embedding: embed.Config
     folds: int = 5
+
+    @property
+    def name(self) -> str:
+        return self.category.name
 
 
 def chosen(lake: Lake, config: CurateConfig | None, name: str | None) -> list[Wanted]:
@@ -81,6 +109,28 @@ def chosen(lake: Lake, config: CurateConfig | None, name: str | None) -> list[Wa
     return [found[name]]
 
 
+def of_rounds(lake: Lake) -> list[Wanted]:
+    """The categories that have a round."""
+    newest = [latest_round(lake, name) for name in newest_rounds(lake)]
+    return [of_round(one) for one in newest if one is not None]
+
+
+def waits_for(lake: Lake, category: Category) -> str | None:
+    """Why a schedule does not open the category's next round yet; None where it may.
+
+    A certification is never followed unasked: the next round would train on its labels, and spend them.
+    """
+    newest = latest_round(lake, category.name)
+    if newest is None:
+        return None
+    if newest.certification is not None:
+        return f"{category.name}: round {newest.number} certifies, and is followed by hand only"
+    said = all_standings(lake, category)
+    asked = {item.uid for item in newest.items if item.arm != SEED}
+    left = sum(uid not in said for uid in asked)
+    return f"{category.name}: {left:,} of the {len(asked):,} samples of round {newest.number} wait" if left else None
+
+
 def of_round(done: Round) -> Wanted:
     """What a round recorded of its category."""
     report = done.report
@@ -96,14 +146,18 @@ def run_label(
     call: Callable[[str], Callable[..., Round]],
 ) -> list[dict[str, Any]]:
     """The flow without its Prefect decoration: each category's round as `told` tells it."""
+    refuse(lake.home, "labelling")
+    check_writable(lake.home)
     record = Record(lake.pool, lake.pool)
     runtime.on_progress = reporter.parts
-    with hold(lake.home, record.id), runtime:
+    with ExitStack() as stack:
+        patiently(lambda: stack.enter_context(hold(lake.home, record.id)), reporter.say)
+        stack.enter_context(runtime)
         try:
             with recorded(record, lake):
                 return [_one(lake, one, ask, runtime, reporter, call) for one in wanted]
         finally:
-            reporter.end()
+            reporter.close()
             digests(lake.home).save()
 
 
@@ -138,4 +192,4 @@ def plainly(name: str) -> Callable[..., Round]:
 
 def round_task(name: str) -> Any:
     """A Prefect task named after its category."""
-    return task(name=f"label {name}", cache_policy=NO_CACHE, persist_result=False)(active.open_round)
+    return task(name=f"label {name}", cache_policy=NO_CACHE, persist_result=False, **retries())(active.open_round)

@@ -49,16 +49,20 @@ def next_round(
     def check() -> None:
         from flows.label import chosen
         from tasks.labelling.active import Ask
+        from tasks.storing.copying import refuse
 
         Ask(labels=labels, certify=certify, seeds=seeds, arms=arms)
-        chosen(find_pool(lake, pool), _config(config), category)
+        home = find_pool(lake, pool)
+        refuse(home.home, "labelling")
+        chosen(home, _config(config), category)
 
     try:
         with insistent(), embedded(check):
             from flows.label import label as flow
 
             path = str(config) if config is not None else None
-            (told,) = flow(category, str(lake), pool, path, labels, certify, seeds, arms, None, workers)
+            asked: Any = (category, str(lake), pool, path, labels, certify, seeds, arms, None, workers)
+            (told,) = flow(*asked)
     except KeyboardInterrupt:
         raise Interrupted("interrupted; the lake is whole, and the same command goes on from here") from None
     if as_json:

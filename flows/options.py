@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-LakeOption = Annotated[Path, typer.Option("--lake", help="The folder of all pools.")]
+LakeOption = Annotated[Path, typer.Option("--lake", help="The folder of all pools, or s3://bucket/folder.")]
 PoolOption = Annotated[str | None, typer.Option("--pool", help="The pool's name, where the lake holds several.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 HERE: Final = Path("lake")
@@ -26,3 +26,12 @@ def show(renderable: Any) -> None:
 
 def tell(text: str) -> None:
     print(text, file=sys.stderr)
+
+
+def in_bytes(count: float) -> str:
+    """Bytes in words: 12 bytes, 3.4 kB, 1.2 GB."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} bytes" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

@@ -57,11 +57,11 @@ def _chosen(root: Path, what: str, pool: str | None, version: str | None) -> Ver
     if what.isdigit() or what == "latest":
         if version is not None:
             raise UsageError(f"--version goes with a pool's name, and {what!r} is a version already; give one of them")
-        return find_pool(root, pool).version(what)
+        return find_pool(root, pool).version(what).whole()
     if pool is not None and pool != what:
         raise UsageError(f"one pool was expected, {what!r} and --pool {pool!r} were found; give one of them")
     home = open_lake(root, what)
-    return home.version(version) if version is not None else _newest(home)
+    return (home.version(version) if version is not None else _newest(home)).whole()
 
 
 def _newest(home: Lake) -> Version:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.interrupts import heard
+from flows.secrets import hidden
 from tasks.files import write_json
 from tasks.lake import Lake
 from tasks.lock import now
@@ -32,6 +33,12 @@ class Record:
     error: str | None = None
     versions: list[int] = dataclasses.field(default_factory=list)
     gate: list[dict[str, Any]] = dataclasses.field(default_factory=list)  # what failed
+    stages: list[dict[str, Any]] = dataclasses.field(default_factory=list)  # stage, seconds, parts worked on, samples
+
+    def took(self, stage: str, seconds: float, parts: int, samples: int) -> str:
+        """Note how long a stage took, and say so."""
+        self.stages.append({"stage": stage, "seconds": round(seconds, 2), "parts": parts, "samples": samples})
+        return f"{seconds:,.1f} s, {parts:,} parts worked on"
 
     def write(self, lake: Lake) -> None:
         write_json(lake.home / "runs" / f"{self.id}.json", dataclasses.asdict(self))
@@ -46,7 +53,7 @@ def recorded(record: Record, lake: Lake) -> Iterator[Record]:
     except BaseException as problem:
         heard()
         record.status = "failed" if isinstance(problem, Exception) else "interrupted"
-        record.error = f"{type(problem).__name__}: {problem}"
+        record.error = hidden(f"{type(problem).__name__}: {problem}")
         raise
     else:
         if record.status == "running":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tasks.duplicates.reference import Reference
+from tasks.duplicates.reference import Reference, reference_key
 from tasks.files import write_json
 from tasks.lake import Lake, Version
 from tasks.reading.pools import list_shards, shard_digest
@@ -32,7 +32,7 @@ def read_reference(version: Version, config: CurateConfig) -> Reference | None:
     if config.dedup.reference is None:
         return None
     lake, digest = version.lake, digest_of(version.lake, config.dedup.reference)
-    key = lake.key("reference", digest, version.columns["embedding"])
+    key = reference_key(version, digest)
     if not lake.has_artifact("reference", key):
         found = read_images(Path(config.dedup.reference), version, embedder_of(version, config.embed)[0])
         with lake.new_artifact("reference", key) as folder:

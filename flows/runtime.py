@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import os
 import signal
+import ssl
 import threading
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
-from tasks.errors import SluiceError, UsageError
+from tasks.errors import SluiceError, Unavailable, UsageError
+from tasks.storing.copying import forget_listings
+from tasks.storing.sending import packed
 
 Progress = Callable[[int, int], None]  # parts done, parts in all
 
@@ -33,6 +36,7 @@ DASK = {
 }
 CONNECT = "20s"  # that a scheduler may take to answer
 WORKERS = 60  # seconds until it has its first worker
+TLS = "DASK_DISTRIBUTED__COMM__TLS__"  # what Dask's TLS settings begin with in the environment
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -48,6 +52,7 @@ class Runtime:
         self.address = address
         self.workers = workers
         self.on_progress: Progress = lambda done, total: None
+        self.on_result: Callable[[Any], None] = lambda result: None  # as each part is done, before on_progress
         self.parts_done = 0
         self._client: Any = None
         self._cluster: Any = None
@@ -83,11 +88,12 @@ class Runtime:
         from distributed.scheduler import NoWorkerError
 
         client = self._connect()
-        futures = [client.submit(function, item, pure=False) for item in items]
+        function, jobs = packed(function, items)
+        futures = [client.submit(function, job, pure=False) for job in jobs]
         self.on_progress(0, len(items))
         try:
             for done, future in enumerate(as_completed(futures), 1):  # type: ignore[no-untyped-call]
-                future.result()
+                self.on_result(future.result())
                 self.parts_done += 1
                 self.on_progress(done, len(items))
         except KilledWorker as problem:
@@ -95,23 +101,39 @@ class Runtime:
                 f"a part killed every worker that took it ({problem}); most often it needs more memory than there is"
             ) from problem
         except (CancelledError, NoWorkerError) as problem:
-            raise SluiceError(
+            raise Unavailable(
                 f"the Dask cluster stopped, or has no workers ({problem}); see to it, then run the same command again"
             ) from problem
         finally:
+            forget_listings()
             if any(not future.done() for future in futures):
                 client.cancel(futures)
         return [future.result() for future in futures]
+
+    def map_here(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+        """The same on this machine alone, in threads beside a cluster: for work through files that no other sees."""
+        if self.address is None:
+            return self.map_parts(function, items)
+        from tasks.duplicates.clustering import parallel
+
+        return parallel(function, items)
 
     def _connect(self) -> Any:
         if self._client is None:
             from distributed import Client
 
+            if self.address is not None:
+                check_certificates(self.address)
             target = self.address or self._local_cluster()
             try:
                 self._client = Client(target, timeout=CONNECT)  # type: ignore[no-untyped-call]
             except (OSError, TimeoutError) as problem:
-                raise SluiceError(
+                if refused := _refused(problem):
+                    raise UsageError(
+                        f"--dask: the certificate at {self.address}, or ours there, was refused: {refused}; renew it, "
+                        f"or correct what {TLS}* names"
+                    ) from problem
+                raise Unavailable(
                     f"no Dask scheduler answered at {self.address} ({problem}); start one with `dask scheduler`, or "
                     "leave --dask out to use this machine"
                 ) from problem
@@ -123,7 +145,7 @@ class Runtime:
         try:
             self._client.wait_for_workers(1, timeout=WORKERS)
         except TimeoutError:
-            raise SluiceError(
+            raise Unavailable(
                 f"the Dask scheduler at {self.address} has had no worker for {WORKERS} s; start some with "
                 "`dask worker`, or leave --dask out to use this machine"
             ) from None
@@ -170,3 +192,24 @@ def check_address(address: str) -> None:
             f"--dask: {address} is neither loopback nor TLS, and whoever reaches a scheduler can run code on it; use "
             "tls://, or set SLUICE_ALLOW_PLAIN_TCP=1 on a network that you trust"
         )
+
+
+def check_certificates(address: str) -> None:
+    """UsageError for an address with TLS where Dask was not told of the certificates."""
+    import dask
+    import distributed  # noqa: F401  it brings the settings' defaults
+
+    names = ("ca-file", "client.cert", "client.key")
+    absent = [name for name in names if not dask.config.get(f"distributed.comm.tls.{name}", None)]
+    if address.startswith("tls:") and absent:
+        wanted = ", ".join(TLS + name.upper().replace(".", "__").replace("-", "_") for name in absent)
+        raise UsageError(f"--dask: {address} speaks TLS, which needs certificates; set {wanted} to their files")
+
+
+def _refused(problem: BaseException | None) -> str | None:
+    """What TLS found wrong with a certificate, among the causes of an exception."""
+    while problem is not None:
+        if isinstance(problem, ssl.SSLError):
+            return getattr(problem, "verify_message", None) or problem.reason or str(problem)
+        problem = problem.__cause__ or problem.__context__
+    return None

@@ -12,10 +12,10 @@ from typing import Any
 from prefect import flow
 
 from flows.config import read_config
+from flows.parameters import Cosine, Name, Neighbors, Place, PoolName, TomlFile
 from flows.progress import Reporter
 from tasks import embed
 from tasks.embed import Embedder
-from tasks.errors import LakeError
 from tasks.files import digests, write_json, write_table, write_text
 from tasks.lake import Version, find_pool
 from tasks.searching import search as searching
@@ -25,21 +25,30 @@ from tasks.searching.search_images import Images, embedder_of, read_images
 
 @flow(name="search", log_prints=False)
 def search(
-    images: str,
-    lake: str = "lake",
-    pool: str | None = None,
-    version: str = "latest",
-    control: str | None = None,
-    above: float = 0.95,
-    neighbors: int = 5,
+    images: Place,
+    lake: Place = "lake",
+    pool: PoolName | None = None,
+    version: Name = "latest",
+    control: Place | None = None,
+    above: Cosine = 0.95,
+    neighbors: Neighbors = 5,
     index: bool = False,
-    out: str | None = None,
-    config: str | None = None,
+    out: Place | None = None,
+    config: TomlFile | None = None,
 ) -> dict[str, Any]:
     """How many generated images are near-copies of a training image, and of which.
 
-    images, control: a file, a folder or shards. above: the cosine of a near-copy. index: search the index. out: a
-    folder for the picture sheet and the tables. config: the TOML file of `curate`, where its encoder is a file.
+    Args:
+        images: The generated images: a file, a folder or shards.
+        lake: The folder of all pools.
+        pool: The pool's name, where the lake holds several.
+        version: The version that is searched.
+        control: Held-out real images, to see what matches by chance: a file, a folder or shards.
+        above: The cosine from which an image is a near-copy.
+        neighbors: Training images that are told of each image.
+        index: Search an index, which is faster and not exact.
+        out: A folder for the picture sheet and the tables.
+        config: The TOML file of curate, where its encoder is a file.
     """
     found = find_pool(Path(lake), pool).version(version)
     asked = Asked(Path(images), Path(control) if control else None, searching.Config(above, neighbors, index))
@@ -70,11 +79,7 @@ def run_search(version: Version, asked: Asked, config: Path | None = None) -> di
 
     LakeError: a file of the version is gone. EncoderError: see embedder_of. PoolError: no images.
     """
-    if lacking := version.missing():
-        raise LakeError(
-            f"version {version.number} lacks {lacking[0]} and {len(lacking) - 1} more files; restore them, or run "
-            "`sluice curate` again, which makes what is missing anew"
-        )
+    version.whole()
     sink, doubt = embedder_of(version, _embedding(config))
     images = read_images(asked.images, version, sink)
     found = searching.find(version, images.vectors, asked.config)

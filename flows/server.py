@@ -1,4 +1,4 @@
-"""A Prefect server on loopback that lives and dies with this process, for runs that have no server of their own.
+"""Prefect's server: the one that the settings name, or one on loopback that lives and dies with this process.
 
 Prefect's own temporary server outlives a killed run, and dies of the Ctrl-C that the run should report to it. Ours has
 a session of its own, and watches the pipe from the run: when the run is gone, however it went, the pipe closes.
@@ -17,29 +17,36 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 from urllib.error import URLError
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
-from tasks.errors import SluiceError
+from flows.self_check import check_api
+from tasks.errors import Unavailable, UsageError
 
-SECONDS = 90  # that a slow machine may take to start it; 6 to 12 are usual
-TEMPORARY = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
+SECONDS: Final = 90  # that a slow machine may take to start it; 6 to 12 are usual
+LOOPBACK: Final = "127.0.0.1"
+TEMPORARY: Final = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
+QUIET: Final = {"PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false"}
 
 
 @contextmanager
 def embedded(meanwhile: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Point Prefect to a temporary server, unless the settings name one. SluiceError where it does not start.
+    """Point Prefect to a temporary server, unless the settings name one, and say in our words what it refuses.
 
     It takes some four seconds to start, in which `meanwhile` is called, and what a run needs is imported.
+
+    Unavailable: the server does not start, does not answer, or stops answering. UsageError: a parameter of the flow.
     """
     if os.environ.get("PREFECT_API_URL"):  # a profile may name one too, which only Prefect can tell
         meanwhile()
-        yield
+        with _named():
+            yield
         return
     port = _free_port()
     with tempfile.TemporaryFile() as log:
-        process = _start(port, log)
+        process = _start(port, log, TEMPORARY)
         try:
             meanwhile()
             _import_what_a_run_needs()
@@ -47,13 +54,89 @@ def embedded(meanwhile: Callable[[], None] = lambda: None) -> Iterator[None]:
 
             if get_current_settings().api.url:
                 _stop(process)
-                yield
+                with _named():
+                    yield
                 return
             _wait(process, port, log)
-            with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{port}/api"}):
+            with temporary_settings({PREFECT_API_URL: f"http://{LOOPBACK}:{port}/api"}), _in_our_words():
                 yield
         finally:
             _stop(process)
+
+
+@contextmanager
+def full(port: int) -> Iterator[str]:
+    """The server that the settings name, else one of our own with schedules and UI on a port; yields the UI's address.
+
+    UsageError: the port is taken. Unavailable: the server does not start, or does not answer.
+    """
+    from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
+
+    if url := get_current_settings().api.url:
+        with _named():
+            yield _shown(url).removesuffix("/api")
+        return
+    _check_free(port)
+    address = f"http://{LOOPBACK}:{port}"
+    with tempfile.TemporaryFile() as log:
+        process = _start(port, log, {**QUIET, "PREFECT_UI_URL": address, "PREFECT_UI_API_URL": f"{address}/api"})
+        try:
+            _wait(process, port, log)
+            with temporary_settings({PREFECT_API_URL: f"{address}/api"}):
+                yield address
+        finally:
+            _stop(process)
+
+
+@contextmanager
+def _named() -> Iterator[None]:
+    """Use the server that the settings name. Unavailable where it does not answer, before any work."""
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, get_current_settings, temporary_settings
+
+    named = get_current_settings().api
+    check_api(str(named.url), named.auth_string.get_secret_value() if named.auth_string else "")
+    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}), get_client(sync_client=True) as client:
+        if (problem := client.api_healthcheck()) is not None:
+            address = _shown(str(PREFECT_API_URL.value()))
+            raise Unavailable(
+                f"no Prefect server answers at PREFECT_API_URL, {address} ({problem}); start it with "
+                "`prefect server start`, correct the address, or unset it to use one of our own"
+            )
+    with _in_our_words():
+        yield
+
+
+def _shown(url: str) -> str:
+    """An address without the name and password that may stand in it."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+@contextmanager
+def _in_our_words() -> Iterator[None]:
+    from httpx import HTTPError
+    from prefect.exceptions import ParameterTypeError
+
+    try:
+        yield
+    except ParameterTypeError as problem:
+        raise UsageError(" ".join(str(problem).split())) from None
+    except HTTPError as problem:
+        _forget_unsent()
+        raise Unavailable(
+            f"Prefect's server stopped answering ({problem}): its UI does not show how the run ended. The lake is "
+            "whole, and `sluice versions` says what is in it; start the server again, then run the same command again"
+        ) from None
+
+
+def _forget_unsent() -> None:
+    """Drop the events that a lost server was not told: before it ends, Prefect would try for seconds with each."""
+    from prefect.events.worker import EventsWorker
+
+    unsent = EventsWorker.instance()._queue
+    while not unsent.empty():
+        unsent.get_nowait()
 
 
 def _import_what_a_run_needs() -> None:
@@ -63,11 +146,11 @@ def _import_what_a_run_needs() -> None:
     gates.load()
 
 
-def _start(port: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
+def _start(port: int, log: IO[bytes], settings: dict[str, str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "flows.server", str(port)],
         cwd=Path(__file__).parent.parent,
-        env={**os.environ, **TEMPORARY},
+        env={**os.environ, **settings},
         stdin=subprocess.PIPE,
         stdout=log,
         stderr=log,
@@ -83,8 +166,20 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 def _free_port() -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
+
+
+def _check_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except (OSError, OverflowError) as problem:
+            raise UsageError(
+                f"port {port} cannot be used for Prefect's server: {problem}; give another one with --port, or set "
+                "PREFECT_API_URL to the server that runs there"
+            ) from None
 
 
 def _wait(process: subprocess.Popen[bytes], port: int, log: IO[bytes]) -> None:
@@ -92,14 +187,14 @@ def _wait(process: subprocess.Popen[bytes], port: int, log: IO[bytes]) -> None:
     until = time.monotonic() + SECONDS
     while time.monotonic() < until and process.poll() is None:
         try:
-            with urlopen(f"http://127.0.0.1:{port}/api/health", timeout=5):
+            with urlopen(f"http://{LOOPBACK}:{port}/api/health", timeout=5):
                 return
         except (URLError, TimeoutError, ConnectionError):
             time.sleep(0.1)
     log.seek(0)
     said = log.read().decode(errors="replace").strip().splitlines()[-3:]
-    raise SluiceError(
-        f"Prefect's embedded server did not answer within {SECONDS} s ({' / '.join(said) or 'it said nothing'}); "
+    raise Unavailable(
+        f"Prefect's own server did not answer within {SECONDS} s ({' / '.join(said) or 'it said nothing'}); "
         "start one with `prefect server start`, and set PREFECT_API_URL to its address"
     )
 
@@ -110,7 +205,7 @@ def serve(port: int) -> None:
 
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     factory = "prefect.server.api.server:create_app"
-    uvicorn.run(factory, factory=True, host="127.0.0.1", port=port, log_level="error", lifespan="on")
+    uvicorn.run(factory, factory=True, host=LOOPBACK, port=port, log_level="error", lifespan="on")
 
 
 def _exit_with_parent() -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from flows.config import CurateConfig
 from flows.reference import read_reference
 from tasks import audit, dedup, embed, filter, ingest, publish, reweight
+from tasks.duplicates.clustering import parallel
 from tasks.groups.term_groups import read_groups
 from tasks.lake import MapParts, Version
 from tasks.reading.pools import Shard
@@ -25,6 +26,7 @@ class Work:
     map_parts: MapParts
     decoders: int = 1  # threads that decode beside one worker's forward pass
     previous: Version | None = None  # the latest complete version
+    map_here: MapParts = parallel  # the same on this machine, for work on files that only it has
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +58,7 @@ def _simple(module: Any, name: str) -> Callable[[Version, Work], Version]:
 def _dedup(version: Version, work: Work) -> Version:
     """Dedup: what the previous version kept stays, and only what is new is compared."""
     reference = read_reference(version, work.config)
-    return dedup.run(version, work.config.dedup, work.map_parts, work.previous, reference)
+    return dedup.run(version, work.config.dedup, work.map_here, work.previous, reference)
 
 
 def _reweight(version: Version, work: Work) -> Version:

@@ -22,6 +22,7 @@ def show_text(version: Version) -> str:
     facts = version.manifest
     lines = [
         f"version {facts['version']} of {version.lake.pool}, made by {facts['stage']} at {facts['created_at']}",
+        *([f"  retired   at {facts['retired']['at']}: its files were given up"] if "retired" in facts else []),
         f"  digest    {facts['digest']}",
         f"  made from {facts['parent'] or 'the pool'}; published before it: {facts['previous'] or 'none'}",
         f"  run       {facts['run']}",
@@ -148,6 +149,10 @@ def _percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:+.1f}%"
 
 
+def _became(step: dict[str, Any]) -> str:
+    return "retired: not known any more" if step["retired"] else step["verdict"] or "not there"
+
+
 def why_text(found: dict[str, Any]) -> str:
     """One sample: its verdict in words first, then what led to it, then where it has been."""
     place = found["place"]
@@ -177,7 +182,5 @@ def why_text(found: dict[str, Any]) -> str:
     if found["weight"] is not None:
         lines.append(f"  weight    {found['weight']:.4g}: {found['weight_meaning']}")
     lines.append("  versions")
-    lines += [
-        f"    {row['version']:>6}  {row['made_by']:9} {row['verdict'] or 'not there'}" for row in found["history"]
-    ]
+    lines += [f"    {row['version']:>6}  {row['made_by']:9} {_became(row)}" for row in found["history"]]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What a stage did, in words: a line for the terminal, Markdown for the Prefect UI, and why a gate failed."""
+"""What a stage did, in words: a line for the terminal, and why a gate failed."""
 
 from __future__ import annotations
 
@@ -24,28 +24,6 @@ def stage_line(stage: str, version: Version) -> str:
         "publish": lambda: f"{counts['kept']:,} samples published",
     }[stage]()
     return f"{text} → version {version.number}"
-
-
-def stage_markdown(stage: str, version: Version) -> str:
-    """The funnel so far, and the gate's results."""
-    rows = [f"| {name} | {count:,} |" for name, count in version.manifest["counts"].items()]
-    lines = [f"**{stage}**: {stage_line(stage, version)}", "", "| verdict | samples |", "| --- | ---: |", *rows, ""]
-    lines += ["| gate | found | expected | passed |", "| --- | ---: | --- | --- |"]
-    for result in version.manifest["gate"]:
-        passed = "yes" if result["passed"] else "NO"
-        lines.append(f"| {result['metric']} | {_number(result['value'])} | {_range(result)} | {passed} |")
-    return "\n".join(lines)
-
-
-def _number(value: Any) -> str:
-    return "not evaluated" if value is None else f"{value:g}"
-
-
-def _range(result: dict[str, Any]) -> str:
-    low, high = result["low"], result["high"]
-    if low == high:
-        return f"{low:g}"
-    return f"{'' if low is None else f'{low:g}'} … {'' if high is None else f'{high:g}'}"
 
 
 def failure(stage: str, draft: Version, failed: Sequence[Result]) -> str:
@@ -114,6 +92,11 @@ def _advice(metrics: set[str]) -> str:
         return "mend the pool, or raise gates.max_quarantined on purpose"
     if "duplicate_share" in metrics:
         return "raise dedup.threshold, or raise gates.max_duplicates on purpose"
+    if metrics & {"pair_recall", "residual_rate"}:
+        return (
+            'near-duplicates were missed: set dedup.method to "exact" or fewer dedup.clusters, or accept them with '
+            "gates.min_pair_recall or gates.max_residual on purpose"
+        )
     if any(metric.startswith("audit.") for metric in metrics):
         return (
             "see the audit's tables (`sluice audit`), restore the group or declare a target ([reweight]), change "

@@ -40,7 +40,7 @@ def _with_bounds(*figures: str) -> frozenset[str]:
 OF_TERMS: Final = _with_bounds("change_filter", "change", "change_weighted", "removal_odds_ratio") | {"change_dedup"}
 OF_GROUPS: Final = frozenset({"share"})
 OF_PAIRS: Final = _with_bounds("pmi", "log_odds_ratio") | {"share_inside", "share_outside"}
-OF_ATTRIBUTES: Final = _with_bounds("harm")
+OF_ATTRIBUTES: Final = _with_bounds("residual_harm")
 STAGES: Final = ("pool", "after_filter", "kept", "weighted")
 
 
@@ -48,12 +48,12 @@ STAGES: Final = ("pool", "after_filter", "kept", "weighted")
 class AuditBound:
     """What one audited figure must be for a version to be committed; judged when the kept samples have weights."""
 
-    figure: str
+    figure: str  # a column of the audit's tables
     of: str = ""  # a term group, else a word or phrase
     attribute: str = ""  # of an association or a harm
-    stage: str = "weighted"
-    at_least: float | None = None
-    at_most: float | None = None
+    stage: str = "weighted"  # of an association or a harm: pool | after_filter | kept | weighted
+    at_least: float | None = None  # one of the two, or both
+    at_most: float | None = None  # a missing figure is not within its bounds
 
     def __post_init__(self) -> None:
         where = f"gates.audit, figure {self.figure!r}"

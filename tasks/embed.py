@@ -117,7 +117,7 @@ def embedder(lake: Lake, config: Config, samples_revision: str) -> tuple[str, Em
         raise EncoderError(f"embed.sha256: weights of digest {config.sha256} were expected, {spec.digest} was found")
     crops = [] if config.crops == 1 else [config.crops]  # lakes from before there were crops keep their embeddings
     key = lake.key("embedding", REVISION, spec.identity, config.batch, config.threads, samples_revision, *crops)
-    return key, Embedder(spec, config.batch, str(lake.column_path("embedding", key, "x").parent), config.crops)
+    return key, Embedder(spec, config.batch, str(lake.place("embedding", key, "x").parent), config.crops)
 
 
 def embed_part(item: tuple[Shard, str, str], sink: Embedder, limits: Mapping[str, Any], decoders: int) -> None:

@@ -4,7 +4,9 @@
     ├── UsageError                  the call or its configuration is wrong; nothing was begun (exit status 2)
     │   ├── ConfigError             a key, a value or a file that the configuration names
     │   └── PoolError               the pool is absent, empty or of a layout that we do not read
-    ├── LakeError                   the lake is held, of another format, or damaged
+    ├── LakeError                   the lake is of another format, or damaged
+    │   └── LakeHeld                another run holds it; it may pass by itself
+    ├── Unavailable                 storage, a cluster or a server does not answer; it may pass by itself
     ├── LabelsError                 labels that no classifier can be trained on
     ├── EncoderError                a model that cannot be loaded or does not fit the embeddings
     ├── GateFailed                  a version did not meet its expectations and was not committed
@@ -37,7 +39,15 @@ class PoolError(UsageError):
 
 
 class LakeError(SluiceError):
-    """The lake is held, of another format, or damaged."""
+    """The lake is of another format, or damaged."""
+
+
+class LakeHeld(LakeError):
+    """Another run holds the lake; it may pass by itself."""
+
+
+class Unavailable(SluiceError):
+    """Storage, a cluster or a server does not answer; it may pass by itself."""
 
 
 class LabelsError(SluiceError):

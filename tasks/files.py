@@ -1,7 +1,11 @@
-"""Files written whole or not at all, and digests of files remembered while the files do not change."""
+"""Files written whole or not at all, and digests of files remembered while the files do not change.
+
+What is written into the copy of a lake in an object store goes to the store first: what is here whole is there too.
+"""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -16,7 +20,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tasks.errors import LakeError
+from tasks.storing import objects
+from tasks.storing.addresses import is_copy
+from tasks.storing.copying import put
+
 TEMPORARY = ".tmp-"  # what a name begins with until the file or folder is whole
+NUMPY_FULL = ("Not enough free space", " requested and ")
 
 
 class Digests:
@@ -38,21 +48,29 @@ class Digests:
         return known if isinstance(known, dict) else {}
 
     def of(self, path: Path) -> str:
-        stat = path.stat()
-        state = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
-        known = self.known.get(str(path))
-        if known is not None and known[:3] == state:
-            return str(known[3])
+        state, known = _state(path), self.remembered(path)
+        if known is not None:
+            return known
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         self.known[str(path)] = [*state, digest]
         self.changed = True
         return digest
 
+    def remembered(self, path: Path) -> str | None:
+        """The digest without reading the file; None where it is new or has changed."""
+        known = self.known.get(str(path))
+        return str(known[3]) if known is not None and known[:3] == _state(path) else None
+
     def save(self) -> None:
         if self.changed:
             write_text(self.path, json.dumps(self.known))  # ASCII: a path may hold bytes that are not UTF-8
             self.changed = False
+
+
+def _state(path: Path) -> list[int]:
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
 
 
 _DIGESTS: dict[Path, Digests] = {}
@@ -93,16 +111,61 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def write_aside(path: Path) -> Iterator[Path]:
-    """A path to write, renamed to `path` when the block ends without an exception."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """A path to write, renamed to `path` when the block ends without an exception. Raises as `writing` does."""
     aside = path.parent / f"{TEMPORARY}{uuid.uuid4().hex}"
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield aside
+            sync(aside)
+            put(aside, path)
+            aside.replace(path)
+            sync(path.parent)  # so that a version is never found on the disk before the columns that it names
+        finally:
+            aside.unlink(missing_ok=True)
+
+
+def write_new(path: Path, text: str) -> bool:
+    """A file of a name that was free, whole or not at all; whether it was. Of several who try at once one succeeds."""
+    aside = path.parent / f"{TEMPORARY}{uuid.uuid4().hex}"
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            aside.write_text(text, "utf-8")
+            sync(aside)
+            if is_copy(path):
+                return objects.create(path, text.encode()) and bool(aside.replace(path))
+            os.link(aside, path)
+            sync(path.parent)
+        except FileExistsError:
+            return False
+        finally:
+            aside.unlink(missing_ok=True)
+    return True
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """LakeError, with what to do, where there is no room for what is written at `path`, or no permission."""
     try:
-        yield aside
-        sync(aside)
-        aside.replace(path)
-        sync(path.parent)  # so that a version is never found on the disk before the columns that it names
-    finally:
-        aside.unlink(missing_ok=True)
+        yield
+    except OSError as problem:
+        if _is_full(problem):
+            raise LakeError(
+                f"{path}: no space is left on its disk; make room there, then run the same command again: what was "
+                "finished is used"
+            ) from problem
+        here = problem.filename is None or Path(os.fsdecode(problem.filename)).is_relative_to(path.parent)
+        if problem.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and here:
+            raise LakeError(
+                f"{path} may not be written: {problem.strerror}; run as a user who may, or choose another folder"
+            ) from problem
+        raise
+
+
+def _is_full(problem: OSError) -> bool:
+    """numpy tells of a full disk in words of its own, without the number."""
+    return problem.errno in (errno.ENOSPC, errno.EDQUOT) or any(words in str(problem) for words in NUMPY_FULL)
 
 
 def sync(path: Path) -> None:

@@ -25,7 +25,7 @@ from tasks.lake import Lake, MapParts, Part, Version
 from tasks.reading import tombstones
 from tasks.reading.ahead import in_order
 from tasks.reading.images import FORMATS, ImageProblem, decode
-from tasks.reading.pools import Broken, Raw, Shard, bytes_of, failed_rows, read_shard
+from tasks.reading.pools import Broken, Raw, Shard, bytes_of, expect_files, failed_rows, read_shard
 from tasks.reading.tombstones import Tombstones
 
 REVISION = 1
@@ -94,12 +94,15 @@ def _caption(caption: bytes | str | None) -> tuple[str | None, str | None]:
 
 def ingest_part(
     item: tuple[Shard, str, str], config: Config, sink: Sink | None, decoders: int, stones: Tombstones = tombstones.NONE
-) -> None:
+) -> int:
     """Read one shard and write its part's samples; the sink writes what it makes of the images on the way.
+
+    Returns the samples that it held.
 
     `item` is the shard, the part's name and the path to write. Of what was forgotten only its place is written.
     """
     shard, part, path = item
+    expect_files(shard)
     writer = sink(part) if sink is not None else None
     rows: list[dict[str, Any]] = []
     broken: list[str] = []
@@ -118,6 +121,7 @@ def ingest_part(
         writer.finish()
     table = pa.Table.from_pylist(rows, schema=samples.SAMPLES)
     write_table(Path(path), table.replace_schema_metadata({"broken": broken[0]} if broken else {}))
+    return len(rows)
 
 
 def _without_break(shard: Shard, config: Config, broken: list[str]) -> Iterator[Raw]:

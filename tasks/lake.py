@@ -5,11 +5,16 @@
       columns/<group>-<key>/<part>.*      what one stage knows of one part's samples
       artifacts/<kind>-<key>/             what is not row-aligned
       versions/000001.json …              the log of dataset versions
+      retired/000001.json …               versions whose files were given up; their manifests stay
+      references/000001.json …            the log of tags, and of a `latest` that was rolled back
       runs/<id>.json                      every attempt
       lock                                who holds the lake
 
 A file's name is the digest of what it was made from, so a file that exists is work already done. Everything is written
 aside and renamed; a version is linked to the next free number, so it is there whole or not at all.
+
+A lake in an object store (s3://bucket/folder) has its root in this machine's copy of it (tasks/storing/): what a path
+handed out here names has been fetched, if the store has it.
 """
 
 from __future__ import annotations
@@ -17,7 +22,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import re
 import shutil
 import uuid
@@ -29,13 +33,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tasks import references
 from tasks.errors import LakeError, UsageError
-from tasks.files import TEMPORARY, digests, read_table, sync, write_json, write_table
+from tasks.files import TEMPORARY, digests, read_table, sync, write_json, write_new, write_table, writing
+from tasks.lake_format import FORMAT, check_format, release
 from tasks.samples import DECISION, SAMPLES, SCORE, count_verdicts
+from tasks.storing import copying, lease, objects
+from tasks.storing.addresses import is_copy, located, shown
 
 _NAME = re.compile(r"[\w][\w.-]*")
-
-FORMAT = 1  # of the lake; a lake of another number is refused
 
 MapParts = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]
 
@@ -73,10 +79,16 @@ class Version:
     def column_path(self, group: str, part: Part) -> Path:
         return self.lake.column_path(group, self.columns[group], part.part)
 
+    def column_paths(self, group: str) -> list[Path]:
+        """The group's file of each part, in order; from an object store they come side by side."""
+        paths = [self.lake.place(group, self.columns[group], part.part) for part in self.parts]
+        copying.fetch(paths)
+        return paths
+
     def table(self, group: str, columns: Sequence[str] | None = None) -> pa.Table:
         """All parts' rows of one group, in order: row i is sample i. (rows, columns)"""
         names = list(columns) if columns is not None else None
-        tables = [read_table(self.column_path(group, part), names) for part in self.parts]
+        tables = [read_table(path, names) for path in self.column_paths(group)]
         if not tables:
             schema = {"decision": DECISION, "samples": SAMPLES}.get(group, SCORE)
             return schema.empty_table().select(names or schema.names)
@@ -84,7 +96,7 @@ class Version:
 
     def embeddings(self) -> list[np.ndarray]:
         """One read-only (rows, d) float16 memory map a part; rows of unusable samples are zero."""
-        return [np.load(self.column_path("embedding", part), mmap_mode="r") for part in self.parts]
+        return [np.load(path, mmap_mode="r") for path in self.column_paths("embedding")]
 
     def artifact(self, kind: str) -> Path:
         return self.lake.artifact_path(kind, self.artifacts[kind])
@@ -126,8 +138,21 @@ class Version:
 
     def missing(self) -> list[str]:
         """Names of column files and artifacts that this version needs and the lake lacks."""
-        files = [self.column_path(group, part) for group in self.columns for part in self.parts]
-        return [str(p) for p in [*files, *map(self.artifact, self.artifacts)] if not p.exists()]
+        lake, columns = self.lake, self.columns.items()
+        files = [lake.place(group, key, part.part) for group, key in columns for part in self.parts]
+        folders = [lake.artifact_place(kind, key) for kind, key in self.artifacts.items()]
+        return [shown(path) for path in [*files, *folders] if not copying.there(path)]
+
+    def whole(self) -> Version:
+        """This version. LakeError where it was retired, or where files of it are gone."""
+        if "retired" in self.manifest:
+            raise LakeError(retirement(self.manifest))
+        if missing := self.missing():
+            raise LakeError(
+                f"version {self.number} lacks {missing[0]} and {len(missing) - 1} more files; restore them, or run "
+                "`sluice curate` again, which makes what is missing anew"
+            )
+        return self
 
     def content(self) -> dict[str, Any]:
         """What the digest covers: parts, column files by content, artifacts by key, configuration, verdict counts."""
@@ -158,33 +183,50 @@ class Lake:
         return self.root / self.pool
 
     def column_path(self, group: str, key: str, part: str) -> Path:
+        """The file's path; it exists if the lake has the file."""
+        path = self.place(group, key, part)
+        copying.fetch([path])
+        return path
+
+    def artifact_path(self, kind: str, key: str) -> Path:
+        """The folder's path; it exists if the lake has the artifact."""
+        path = self.artifact_place(kind, key)
+        copying.fetch_folder(path)
+        return path
+
+    def place(self, group: str, key: str, part: str) -> Path:
+        """Where a column file is, or would be; it is not fetched."""
         suffix = "npy" if group == "embedding" else "parquet"
         return self.home / "columns" / f"{group}-{key}" / f"{part}.{suffix}"
 
-    def artifact_path(self, kind: str, key: str) -> Path:
+    def artifact_place(self, kind: str, key: str) -> Path:
+        """Where an artifact is, or would be; it is not fetched."""
         return self.home / "artifacts" / f"{kind}-{key}"
 
     def has_artifact(self, kind: str, key: str) -> bool:
-        return self.artifact_path(kind, key).is_dir()
+        path = self.artifact_place(kind, key)
+        copying.fetch_folder(path, whole=True)
+        return path.is_dir()
 
     @contextmanager
     def new_artifact(self, kind: str, key: str) -> Iterator[Path]:
         """A folder to fill, which becomes the artifact when the block ends without an exception."""
-        final = self.artifact_path(kind, key)
-        final.parent.mkdir(parents=True, exist_ok=True)
+        final = self.artifact_place(kind, key)
         folder = final.parent / f"{TEMPORARY}{uuid.uuid4().hex}"
-        folder.mkdir()
-        try:
-            yield folder
-            for file in folder.rglob("*"):
-                if file.is_file():
-                    sync(file)
-            if final.exists():
-                return  # the same inputs were worked on before; what is there is the same
-            folder.rename(final)
-            sync(final.parent)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        with writing(final):
+            folder.mkdir(parents=True)
+            try:
+                yield folder
+                for file in folder.rglob("*"):
+                    if file.is_file():
+                        sync(file)
+                if final.exists():
+                    return  # the same inputs were worked on before; what is there is the same
+                copying.put_folder(folder, final)
+                folder.rename(final)
+                sync(final.parent)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
 
     @staticmethod
     def key(*facts: Any) -> str:
@@ -197,31 +239,41 @@ class Lake:
         return digests(self.home).of(path)
 
     def numbers(self) -> list[int]:
-        return sorted(int(path.stem) for path in (self.home / "versions").glob("[0-9]*.json"))
+        folder = self.home / "versions"
+        if is_copy(folder):
+            names = copying.listing(folder, fresh=True)
+            copying.fetch(folder / name for name in names)
+            return sorted(int(name[:-5]) for name in names)
+        return sorted(int(path.stem) for path in folder.glob("[0-9]*.json"))
 
     def manifest(self, number: int) -> dict[str, Any]:
+        """What was committed; with `retired` (at, by) where the version's files were given up since."""
         path = self.home / "versions" / f"{number:06d}.json"
+        copying.fetch([path])
+        retired = self.retired_path(number)
         try:
-            return json.loads(path.read_text("utf-8"))
+            found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+            return found | {"retired": json.loads(retired.read_text("utf-8"))} if retired.exists() else found
         except FileNotFoundError:
-            found = ", ".join(map(str, self.numbers())) or "none"
-            raise UsageError(f"there is no version {number} of pool {self.pool!r}; there are: {found}") from None
+            known = ", ".join(map(str, self.numbers())) or "none"
+            raise UsageError(f"there is no version {number} of pool {self.pool!r}; there are: {known}") from None
         except json.JSONDecodeError as problem:
             raise LakeError(f"{path} is damaged ({problem}); restore it from a backup, or remove it") from None
+
+    def retired_path(self, number: int) -> Path:
+        return self.home / "retired" / f"{number:06d}.json"
 
     def versions(self) -> list[Version]:
         return [self.version(number) for number in self.numbers()]
 
     def version(self, reference: int | str) -> Version:
-        """The version of a number, or `latest`: the newest one that ends a run. UsageError where there is none."""
+        """The version of a number or a tag, or the `latest`. UsageError where there is none."""
         if reference == "latest":
             found = self.latest()
             if found is None:
                 raise UsageError(f"pool {self.pool!r} has no complete version yet; run `sluice curate` first")
             return found
-        if not str(reference).isdigit():
-            raise UsageError(f"a version is a number or `latest`, not {reference!r}; see `sluice versions`")
-        manifest = self.manifest(int(reference))
+        manifest = self.manifest(int(reference) if str(reference).isdigit() else self._tagged(str(reference)))
         return Version(
             lake=self,
             stage=manifest["stage"],
@@ -234,8 +286,21 @@ class Lake:
             manifest=manifest,
         )
 
+    def _tagged(self, name: str) -> int:
+        tags = references.current(self.home)
+        if name not in tags:
+            known = ", ".join(sorted(set(tags) - {references.LATEST})) or "none"
+            raise UsageError(
+                f"a version is a number, `latest` or a tag, not {name!r}; see `sluice versions`; tags are: {known}"
+            )
+        return tags[name].version or 0
+
     def latest(self) -> Version | None:
+        """The newest version that ends a run; what `latest` was rolled back to, until a newer run ends."""
+        back = references.current(self.home).get(references.LATEST)
         for number in reversed(self.numbers()):
+            if back is not None and number <= back.newest:
+                return self.version(back.version or 0)
             if self.manifest(number)["complete"]:
                 return self.version(number)
         return None
@@ -246,24 +311,26 @@ class Lake:
         `content` is the draft's; `facts` are what the digest does not cover: parent, previous, run, gate, code,
         created_at, complete, inputs.
         """
-        folder = self.home / "versions"
-        folder.mkdir(parents=True, exist_ok=True)
+        copying.ensure(self.place(group, key, p.part) for group, key in draft.columns.items() for p in draft.parts)
+        copying.ensure(self.artifact_place(kind, key) for kind, key in draft.artifacts.items())
+        lease.check(self.home)
         while True:
             number = max(self.numbers(), default=0) + 1
             manifest = {"format": FORMAT, "version": number, "digest": digest_of(content), **content, **facts}
             manifest["summary"] = dict(draft.summary)
-            aside = folder / f"{TEMPORARY}{uuid.uuid4().hex}"
-            aside.write_text(json.dumps(manifest, indent=1, ensure_ascii=False), "utf-8")
-            sync(aside)
-            try:
-                os.link(aside, folder / f"{number:06d}.json")
-            except FileExistsError:
-                continue
-            finally:
-                aside.unlink()
-            sync(folder)
-            digests(self.home).save()
-            return self.version(number)
+            text = json.dumps(manifest, indent=1, ensure_ascii=False)
+            if write_new(self.home / "versions" / f"{number:06d}.json", text):
+                digests(self.home).save()
+                return self.version(number)
+
+
+def retirement(manifest: Mapping[str, Any]) -> str:
+    """What to say of a version whose files were given up."""
+    facts, number = manifest["retired"], manifest["version"]
+    return (
+        f"version {number} was retired at {facts['at']} by {facts['by']}: its files were given up, its manifest stays "
+        f"(`sluice show {number}`); choose another one of `sluice versions`"
+    )
 
 
 def digest_of(content: Mapping[str, Any]) -> str:
@@ -275,22 +342,20 @@ def open_lake(root: Path, pool: str, source: str | None = None) -> Lake:
     """The pool's folder, made when a source is given. LakeError: another format, or the name has another source."""
     if not _NAME.fullmatch(pool):
         raise UsageError(f"a pool's name is letters, digits, '.', '_' and '-', not {pool!r}; give one with --pool")
-    lake = Lake(Path(root), pool)
+    lake, where = Lake(located(root), pool), shown(root)
+    copying.refresh(lake.home)
     path = lake.home / "pool.json"
     if not path.exists():
         if source is None:
-            raise UsageError(f"there is no pool {pool!r} in the lake {root}; run `sluice curate POOL --lake {root}`")
-        lake.home.mkdir(parents=True, exist_ok=True)
-        write_json(path, {"format": FORMAT, "pool": pool, "source": source})
+            raise UsageError(f"there is no pool {pool!r} in the lake {where}; run `sluice curate POOL --lake {where}`")
+        facts = {"format": FORMAT, "release": release(), "pool": pool, "source": source, "id": uuid.uuid4().hex}
+        write_json(path, facts)
         return lake
     facts = json.loads(path.read_text("utf-8"))
-    if facts["format"] != FORMAT:
-        raise LakeError(
-            f"{path}: format {FORMAT} was expected, {facts['format']} was found; use the release that wrote it"
-        )
+    check_format(path, facts)
     if source is not None and facts["source"] != source:
         raise UsageError(
-            f"the lake {root} has a pool {pool!r} from {facts['source']}; this one is from {source}: "
+            f"the lake {where} has a pool {pool!r} from {facts['source']}; this one is from {source}: "
             "give it a name of its own with --pool"
         )
     return lake
@@ -300,8 +365,15 @@ def find_pool(root: Path, pool: str | None) -> Lake:
     """The named pool of a lake, or its only one. UsageError otherwise."""
     if pool is not None:
         return open_lake(root, pool)
-    names = sorted(path.parent.name for path in Path(root).glob("*/pool.json"))
+    names = pools(located(root))
     if len(names) != 1:
         found = ", ".join(names) if names else "none"
-        raise UsageError(f"the lake {root} should hold one pool, or --pool should name one; it holds: {found}")
+        raise UsageError(f"the lake {shown(root)} should hold one pool, or --pool should name one; it holds: {found}")
     return open_lake(root, names[0])
+
+
+def pools(root: Path) -> list[str]:
+    """The names of a lake's pools."""
+    if is_copy(root):
+        return [name for name in objects.entries(root)[1] if "pool.json" in objects.entries(root / name)[0]]
+    return sorted(path.parent.name for path in root.glob("*/pool.json"))

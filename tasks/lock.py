@@ -1,4 +1,8 @@
-"""One run at a time on a pool of a lake: the kernel's file lock, which a dead process cannot keep."""
+"""One run at a time on a pool of a lake: the kernel's file lock, which a dead process cannot keep.
+
+On NFS the server keeps the lock, for all clients, unless they are mounted with `nolock` or `local_lock`; that of a
+client that died lasts until the server gives it up. In an object store a lease takes its place (storing/lease.py).
+"""
 
 from __future__ import annotations
 
@@ -11,26 +15,39 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tasks.errors import LakeError
-from tasks.files import sweep
+from tasks.errors import LakeHeld
+from tasks.files import sweep, writing
+from tasks.storing.addresses import is_copy
+from tasks.storing.copying import refresh
+from tasks.storing.lease import leased
 
 
 @contextmanager
 def hold(home: Path, run: str) -> Iterator[str | None]:
     """Hold the lock of a pool's folder; yields the run that died while holding it, or None.
 
-    LakeError names the holder while it lives. What a dead holder wrote aside is swept away.
+    LakeHeld names the holder while it lives. What a dead holder wrote aside is swept away.
     """
-    home.mkdir(parents=True, exist_ok=True)
+    facts = {"run": run, "pid": str(os.getpid()), "host": socket.gethostname(), "since": now()}
+    with leased(home, facts) if is_copy(home) else _locked(home, facts) as dead:
+        refresh(home)
+        sweep(home)
+        yield dead
+
+
+@contextmanager
+def _locked(home: Path, facts: dict[str, str]) -> Iterator[str | None]:
     path = home / "lock"
-    with path.open("a+", encoding="utf-8") as file:
+    with writing(path):
+        home.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+", encoding="utf-8")
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise LakeError(f"the lake {home} is held by {_holder(path)}; wait until it ends, or stop it") from None
+            raise LakeHeld(f"the lake {home} is held by {_holder(path)}; wait until it ends, or stop it") from None
         dead = _read(path).get("run") or None
-        sweep(home)
-        _write(path, {"run": run, "pid": str(os.getpid()), "host": socket.gethostname(), "since": now()})
+        _write(path, facts)
         try:
             yield dead
         finally:
@@ -44,7 +61,8 @@ def now() -> str:
 
 def _write(path: Path, facts: dict[str, str]) -> None:
     # In place, since the lock is on this very file: a renamed one would be another.
-    path.write_text(json.dumps(facts) if facts else "", "utf-8")
+    with writing(path):
+        path.write_text(json.dumps(facts) if facts else "", "utf-8")
 
 
 def _read(path: Path) -> dict[str, str]:

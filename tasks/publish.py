@@ -13,9 +13,10 @@ from tasks.exporting.exports import write_samples
 from tasks.files import write_text
 from tasks.lake import MapParts, Version
 from tasks.reporting import card, findings, report, review
+from tasks.reporting.declared import is_address, is_license
 from tasks.words import tokens
 
-REVISION = 2
+REVISION = 3
 KIND = "published"
 
 
@@ -23,11 +24,22 @@ KIND = "published"
 class Config:
     feature: tuple[str, ...] = ()  # words whose largest near-duplicate group the report shows first
     pictures: bool = True  # small pictures in the report; False where images may not leave the pool
+    license: str = ""  # SPDX identifier (CC-BY-4.0) or address of the dataset's licence; "": the card says "unknown"
+    creators: tuple[str, ...] = ()  # organisations that make the dataset
+    url: str = ""  # the dataset's page
+    cite_as: str = ""  # how the dataset is to be cited, best as BibTeX; "": pool, version and digest
 
     def __post_init__(self) -> None:
         empty = [word for word in self.feature if not tokens.tokenise(word)]
         if empty:
             raise ConfigError(f"publish.feature: {empty[0]!r} has no letter or digit; a word or phrase was expected")
+        if self.license and not is_license(self.license):
+            raise ConfigError(
+                f"publish.license: an SPDX identifier such as CC-BY-4.0, or an address, was expected, {self.license!r} "
+                "was found"
+            )
+        if self.url and not is_address(self.url):
+            raise ConfigError(f"publish.url: an address such as https://… was expected, {self.url!r} was found")
 
 
 def run(version: Version, config: Config, map_parts: MapParts) -> Version:
@@ -53,7 +65,7 @@ def write(version: Version, config: Config, folder: Path) -> None:
     """All that is published of a version, into a folder."""
     write_samples(version, folder / "samples.parquet")
     write_text(folder / "report.html", report.render(version, config.feature, pictures=config.pictures))
-    write_text(folder / "README.md", card.render(version))
+    write_text(folder / "README.md", card.render(version.derive("publish", config=dataclasses.asdict(config))))
     if "groups" in version.artifacts:
         review.write_review(folder, review.review(version))
     if "audit" in version.artifacts:

@@ -55,7 +55,7 @@ class Config:
     components: int = 32  # principal components of the embedding that are balanced
     min_count: int = 20  # usable captions with a word, for it to be balanced or held out
     folds: int = 5  # of held-out terms (balance, propensity), of samples (propensity, probe)
-    seed: int = 0
+    seed: int = 0  # of the folds of samples (propensity, probe)
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:

@@ -5,7 +5,6 @@ An answer is on the disk before the next sample is shown. All that is remembered
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -14,27 +13,20 @@ import streamlit as st
 from infra.dashboard import controls, grid, show, single
 from tasks.errors import SluiceError, UsageError
 from tasks.labelling.desk import LONGEST_NAME, Desk, Queue, annotator_name, blocked_uids, newest_rounds, open_queue
-from tasks.lake import Lake, find_pool
+from tasks.lake import Lake
 from tasks.reporting.thumbnail_cache import ThumbnailCache
 
 SINGLE: Final = "One at a time"
 VIEWS: Final = {SINGLE: single.queue, "Grid": grid.grid, "Disagreements": single.disagreements}
 
 
-def page() -> None:
+def page(lake: Lake) -> None:
     """What Streamlit runs when somebody opens the page, gives a name, or looks at something else."""
     show.prepare()
     try:
-        _page(_lake())
+        _page(lake)
     except SluiceError as problem:
         _stopped(problem)
-
-
-def _lake() -> Lake:
-    """The pool that the command line names."""
-    if len(sys.argv) < 2:
-        raise UsageError("a lake was expected; start this page with `sluice dashboard`")
-    return find_pool(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None)
 
 
 def _page(lake: Lake) -> None:

@@ -6,7 +6,7 @@ compared with every reference image, exactly, whatever the search for pairs foun
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,9 @@ from tasks.duplicates.stored import MapParts
 from tasks.errors import EncoderError
 from tasks.samples import FILTERED
 
+if TYPE_CHECKING:
+    from tasks.lake import Version
+
 REASON = "near-duplicate of the reference set"
 
 
@@ -28,6 +31,11 @@ class Reference(NamedTuple):
     vectors: NDArray[np.float16]  # (q, d), unit norm, of the encoder that embedded the pool
     digest: str  # of the files
     unusable: int = 0  # images that could not be read
+
+
+def reference_key(version: Version, digest: str) -> str:
+    """Of artifact `reference`: the set of that digest, embedded as the version was."""
+    return version.lake.key("reference", digest, version.columns["embedding"])
 
 
 def contaminated(pool: Pool, reference: Reference | None, threshold: float, map_parts: MapParts) -> NDArray[np.int64]:

@@ -5,6 +5,7 @@ Nothing here needs all vectors in memory: files are mapped while a block is read
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -92,6 +93,8 @@ def lay_out(vectors: Stored, order: NDArray[np.int64], path: Path, map_parts: Ma
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
     np.lib.format.open_memmap(path, "w+", kind, (len(order), vectors.dim))
+    with path.open("r+b") as file:  # a disk that fills up while a map is written kills the process without a word
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     return max(map_parts(partial(_put, path), [(chunk, place[chunk.rows]) for chunk in chunks(vectors)]), default=0.0)
 
 

@@ -28,7 +28,8 @@ from tasks.forgetting.erase import TEXTS, Erasure
 from tasks.lake import Lake, Version
 from tasks.lock import hold, now
 from tasks.reading import tombstones
-from tasks.records import lineage
+from tasks.records.event_log import rewrite_events
+from tasks.storing.copying import refuse
 from tasks.words import tokens
 
 # Artifacts that hold all vectors or all captions' words, and are made anew when they are asked for.
@@ -57,6 +58,7 @@ class Outcome(NamedTuple):
 
 def forget(lake: Lake, uids: Sequence[str]) -> Outcome:
     """Serve a deletion request. UsageError: no such sample; LakeError: a run holds the lake."""
+    refuse(lake.home, "forgetting")
     request = uuid.uuid4().hex
     with hold(lake.home, f"forget {request}"):
         finish(lake)
@@ -94,7 +96,7 @@ def finish(lake: Lake) -> Outcome | None:
     for version in held:
         count = sum(len(rows.get(part.part, ())) for part in version.parts)
         annotated.annotate(version, facts["request"], facts["time"], count, facts["before"])
-    lineage.write_events(lake)
+    rewrite_events(lake)
     digests(lake.home).save()
     path.unlink()
     return Outcome(facts["request"], facts["pseudonyms"], [version.number or 0 for version in held])

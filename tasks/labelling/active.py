@@ -194,9 +194,13 @@ def _picked(
     return {**dict.fromkeys(first, DISAGREEMENT), **{uids[one.row]: one.arm for one in picks}}
 
 
+def regions_key(version: Version) -> str:
+    return version.lake.key("regions", regions.REVISION, version.columns["embedding"], [p.part for p in version.parts])
+
+
 def regions_of(version: Version) -> Regions:
     """The regions of the version's embeddings, made where they are not there: minutes for a million samples."""
-    key = version.lake.key("regions", regions.REVISION, version.columns["embedding"], [p.part for p in version.parts])
+    key = regions_key(version)
     if not version.lake.has_artifact("regions", key):
         with version.lake.new_artifact("regions", key) as folder:
             regions.build(version.embeddings(), folder)

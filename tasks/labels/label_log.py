@@ -19,6 +19,7 @@ from typing import BinaryIO, Final, NamedTuple
 
 from tasks.errors import LakeError, UsageError
 from tasks.files import sync
+from tasks.storing.copying import refuse
 
 POSITIVE: Final = "1"
 NEGATIVE: Final = "0"
@@ -78,6 +79,7 @@ def append(path: Path, entries: Sequence[Entry]) -> None:
             raise UsageError(f"{path}: {problem}; nothing was appended")
     if not entries:
         return
+    refuse(path, "labelling")
     with _locked(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, fcntl.LOCK_EX) as file:
         size = os.fstat(file.fileno()).st_size
         _write(file, path, size, _opening(file, size) + "".join(map(_line, entries)).encode())

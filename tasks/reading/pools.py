@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -20,8 +21,8 @@ from tasks.reading.read_tar import read_tar
 from tasks.samples import DUPLICATE_KEY
 
 __all__ = [
-    "IMAGES", "IMAGE_COLUMNS", "Broken", "Raw", "Shard", "bytes_of", "failed_rows", "list_shards", "read_shard",
-    "shard_digest",
+    "IMAGES", "IMAGE_COLUMNS", "Broken", "Raw", "Shard", "bytes_of", "expect_files", "failed_rows", "list_shards",
+    "read_shard", "shard_digest",
 ]  # fmt: skip
 
 TARS: Final = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
@@ -33,6 +34,8 @@ def list_shards(source: str) -> tuple[Path, list[Shard]]:
 
     `source` is a folder, one shard, a glob or a brace list such as pool/{00000..00099}.tar.
     """
+    if source.startswith("s3:/"):
+        raise PoolError(f"the pool {source} is in an object store, where pools are not read; copy its shards here")
     path = Path(source).absolute()
     if path.is_file():
         return path.parent, [_one_file(path.parent, path)]
@@ -101,6 +104,16 @@ def shard_digest(shard: Shard, digest: Callable[[Path], str]) -> str:
     except OSError as problem:
         raise PoolError(f"{shard.path}: cannot be read ({problem}); restore it, or leave it out") from None
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def expect_files(shard: Shard) -> None:
+    """PoolError where the shard is not there: a worker that cannot see the pool must not find its samples missing."""
+    for name in shard.files:
+        if not Path(name).exists():
+            raise PoolError(
+                f"{shard.path}: there is no {name} on {socket.gethostname()}; workers read the pool by the paths that "
+                "the run reads it by: mount it there, or bring the shard back, and run again"
+            )
 
 
 def failed_rows(shard: Shard) -> int:

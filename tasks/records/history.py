@@ -8,7 +8,6 @@ from typing import Any, Final
 import pyarrow.compute as pc
 
 from tasks.classifying import overrides
-from tasks.errors import LakeError
 from tasks.exporting import contract
 from tasks.files import read_table
 from tasks.lake import Version
@@ -31,33 +30,24 @@ def diff(before: Version, after: Version) -> dict[str, Any]:
     parts           added, removed, changed: paths
     """
     for version in (before, after):
-        _check_whole(version)
+        version.whole()
     moves, samples = moved(before, after)
     return {
         "before": _about(before),
         "after": _about(after),
         "samples": samples,
         "moves": moves,
-        "config": _changed_settings(before.config, after.config),
-        "parts": _changed_parts(before, after),
+        "config": changed_settings(before.config, after.config),
+        "parts": changed_parts(before, after),
     }
-
-
-def _check_whole(version: Version) -> None:
-    missing = version.missing()
-    if missing:
-        raise LakeError(
-            f"version {version.number} lacks {missing[0]} and {len(missing) - 1} more files; restore them, or run "
-            "`sluice curate` again, which makes what is missing anew"
-        )
 
 
 def _about(version: Version) -> dict[str, Any]:
     return {"number": version.number, "stage": version.stage, "digest": version.manifest.get("digest")}
 
 
-def _changed_settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[dict[str, Any]]:
-    one, other = _dotted(before), _dotted(after)
+def changed_settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[dict[str, Any]]:
+    one, other = dotted(before), dotted(after)
     return [
         {"key": key, "before": one.get(key), "after": other.get(key)}
         for key in sorted(one.keys() | other.keys())
@@ -65,7 +55,7 @@ def _changed_settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> li
     ]
 
 
-def _dotted(settings: Any, prefix: str = "") -> dict[str, Any]:
+def dotted(settings: Any, prefix: str = "") -> dict[str, Any]:
     """Nested settings by dotted key; entries of a list that have a name go by it."""
     if isinstance(settings, list) and settings and all(isinstance(item, dict) and "name" in item for item in settings):
         settings = {item["name"]: item for item in settings}
@@ -73,11 +63,11 @@ def _dotted(settings: Any, prefix: str = "") -> dict[str, Any]:
         return {prefix: settings}
     out: dict[str, Any] = {}
     for key, value in settings.items():
-        out |= _dotted(value, f"{prefix}.{key}" if prefix else str(key))
+        out |= dotted(value, f"{prefix}.{key}" if prefix else str(key))
     return out
 
 
-def _changed_parts(before: Version, after: Version) -> dict[str, list[str]]:
+def changed_parts(before: Version, after: Version) -> dict[str, list[str]]:
     one, other = ({part.path: part.digest for part in version.parts} for version in (before, after))
     return {
         "added": sorted(other.keys() - one.keys()),
@@ -86,8 +76,10 @@ def _changed_parts(before: Version, after: Version) -> dict[str, list[str]]:
     }
 
 
-def why(version: Version, reference: str) -> dict[str, Any]:
+def why(version: Version, reference: str, place: Place | None = None) -> dict[str, Any]:
     """Everything known of one sample, as JSON-able facts; `reference` is its uid, or a key that only it has.
+
+    `place`: where it is, if the caller knows; else every part is searched.
 
     uid, key, caption, width, height, sha256
     place           shard, member, offset (as the samples group has them), part, row
@@ -98,13 +90,14 @@ def why(version: Version, reference: str) -> dict[str, Any]:
     group           size, members [{uid, caption, verdict, similarity}] of its near-duplicate group; None: in none
     override        action (keep or drop), author, reason; None: nobody decided by hand
     weight, weight_meaning
-    history         version, made_by (stage), published, verdict (None: not there), stage, reason, weight; oldest first
+    history         version, made_by (stage), published, retired (its files were given up: nothing is known of it),
+                    verdict (None: not there, or retired), stage, reason, weight; oldest first
     kept_in         numbers of those versions in which it was kept
 
     UsageError: no such sample. LakeError: a file of the version is gone.
     """
-    _check_whole(version)
-    place = find(version, reference)
+    version.whole()
+    place = place or find(version, reference)
     facts, decision = place.of(version, "samples"), place.of(version, "decision")
     uid = facts["uid"]
     past = history(version, place, uid)
@@ -216,7 +209,7 @@ def _group(version: Version, uid: str) -> dict[str, Any] | None:
 
 def history(version: Version, place: Place, uid: str) -> list[dict[str, Any]]:
     """What became of a sample in the versions that led to this one, and in those published before; oldest first."""
-    return [_step(past, place_in(past, place, version, uid)) for past in _chain(version)]
+    return [_step(past, place, version, uid) for past in _chain(version)]
 
 
 def _chain(version: Version) -> list[Version]:
@@ -231,11 +224,14 @@ def _chain(version: Version) -> list[Version]:
     return sorted(chain.values(), key=lambda found: (found.number is None, found.number))
 
 
-def _step(version: Version, place: Place | None) -> dict[str, Any]:
-    decision = place.of(version, "decision") if place is not None else {}
+def _step(version: Version, place: Place, of: Version, uid: str) -> dict[str, Any]:
+    """What became of a sample, which the version `of` has at `place`; nothing is known of it in a retired version."""
+    here = place_in(version, place, of, uid) if "retired" not in version.manifest else None
+    decision = here.of(version, "decision") if here is not None else {}
     return {
         "version": version.number,
         "made_by": version.stage,
         "published": bool(version.manifest.get("complete")),
+        "retired": "retired" in version.manifest,
         **{name: decision.get(name) for name in ("verdict", "stage", "reason", "weight")},
     }

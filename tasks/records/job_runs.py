@@ -1,16 +1,16 @@
 """What happened on a pool, as job runs: each run of the flow, and in it each stage that it reached.
 
-Told from the run records and the version manifests alone, in the order of the runs' start.
+Told from the run records and the version manifests alone, in the order of the runs' start. What is told of a run that
+goes on is the beginning of what will be told once it has ended.
 """
 
 from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,35 +41,48 @@ class JobRun:
     ended: str  # ISO 8601; of a run that was killed, when it was last known to live
     end: str | None  # COMPLETE | FAIL | ABORT; None while it runs
     given: Version | None = None  # the version that the stage was given
-    made: Version | None = None  # the version that the stage committed
+    made: Version | None = None  # the version that the stage committed, or found
 
 
-def job_runs(lake: Lake) -> list[tuple[JobRun, list[JobRun]]]:
-    """Each run of the flow with its stages, in order. LakeError: a damaged record or manifest."""
-    versions = {version.number: version for version in lake.versions()}
+def job_runs(
+    lake: Lake, told: Collection[str] = (), floor: int = 0, running: str | None = None
+) -> list[tuple[JobRun, list[JobRun]]]:
+    """Each run of the flow with its stages, in the order of their start.
+
+    told: ids of runs that are left out. floor: versions up to this number are of such runs, and are not read.
+    running: id of the run that is at work; without it, the newest one that says so.
+
+    Raises LakeError: a damaged record or manifest.
+    """
     of_run: dict[str, list[Version]] = {}
-    for version in versions.values():
-        of_run.setdefault(str(version.manifest["run"]), []).append(version)
+    for number in lake.numbers():
+        if number > floor:
+            version = lake.version(number)
+            of_run.setdefault(str(version.manifest["run"]), []).append(version)
     found = []
-    for record in records(lake, of_run):
+    for record in records(lake, of_run, told, running):
         committed = of_run.get(record["id"], [])
         flow = JobRun(record, FLOW, record["started_at"], _end_of(record, committed), ENDS[record["status"]])
-        stages = [*_committed(record, committed, versions), *_stopped(record, committed, versions)]
-        found.append((flow, stages))
+        found.append((flow, _stages(lake, record, committed)))
     return found
 
 
-def records(lake: Lake, of_run: Mapping[str, Sequence[Version]]) -> list[Record]:
+def records(
+    lake: Lake, of_run: Mapping[str, Sequence[Version]], told: Collection[str] = (), running: str | None = None
+) -> list[Record]:
     """Run records by their start; a run whose record is gone is told from its versions.
 
-    One run at a time holds the lake, so one that still says `running` and was followed by another was killed.
+    One run at a time holds the lake, so another one that still says `running` was killed.
     """
-    found = [read_record(path) for path in (lake.home / "runs").glob("*.json")]
-    known = {record["id"] for record in found}
-    found += [_lost_record(run, versions) for run, versions in of_run.items() if run not in known]
+    paths = {path.stem: path for path in (lake.home / "runs").glob("*.json") if path.stem not in told}
+    found = [read_record(path) for path in paths.values()]
+    found += [_lost_record(run, made) for run, made in of_run.items() if run not in paths and run not in told]
     found.sort(key=lambda record: (datetime.fromisoformat(record["started_at"]), record["id"]))
-    killed = [{**record, "status": "interrupted"} if record["status"] == "running" else record for record in found[:-1]]
-    return killed + found[-1:]
+    alive = running or (found[-1]["id"] if found else None)
+    return [
+        {**record, "status": "interrupted"} if record["status"] == "running" and record["id"] != alive else record
+        for record in found
+    ]
 
 
 def read_record(path: Path) -> Record:
@@ -108,23 +121,27 @@ def _lost_record(run: str, versions: Sequence[Version]) -> Record:
     }  # fmt: skip
 
 
-def _committed(record: Record, committed: Sequence[Version], versions: Mapping[int | None, Version]) -> list[JobRun]:
-    """The stages that committed a version; each starts where the one before it ended."""
-    times = [record["started_at"], *(version.manifest["created_at"] for version in committed)]
-    return [
-        JobRun(record, version.stage, start, end, "COMPLETE", versions.get(version.manifest["parent"]), version)
-        for version, (start, end) in zip(committed, pairwise(times), strict=True)
-    ]
+def _stages(lake: Lake, record: Record, committed: Sequence[Version]) -> list[JobRun]:
+    """The stages that a run came to, each from where the one before it ended, and the one that it is or stopped in.
 
-
-def _stopped(record: Record, committed: Sequence[Version], versions: Mapping[int | None, Version]) -> list[JobRun]:
-    """The stage that a run stopped in, if it stopped in one; it was given the version that the run had come to."""
+    A version that an earlier run had made was found, not made: its stage ends when it begins.
+    """
+    known, own = set(lake.numbers()), {version.number: version for version in committed}
+    numbers = [number for number in record["versions"] if number in known]
+    numbers += [number for number in own if number not in numbers]  # killed before it could record its last one
+    found: list[JobRun] = []
+    time, given = record["started_at"], None
+    for number in numbers:
+        made = own.get(number) or lake.version(number)
+        ended = made.manifest["created_at"] if number in own else time
+        parent = made.manifest["parent"]
+        given = lake.version(parent) if parent in known else None
+        found.append(JobRun(record, made.stage, time, ended, "COMPLETE", given, made))
+        time, given = ended, made
     end, stage = ENDS[record["status"]], record["stage"]
-    reached = [versions[number] for number in record["versions"] if number in versions]
-    if end not in ("FAIL", "ABORT") or not stage or any(version.stage == stage for version in reached):
-        return []
-    start = committed[-1].manifest["created_at"] if committed else record["started_at"]
-    return [JobRun(record, stage, start, _end_of(record, committed), end, reached[-1] if reached else None)]
+    if end != "COMPLETE" and stage and all(job_run.stage != stage for job_run in found):
+        found.append(JobRun(record, stage, time, _end_of(record, committed), end, given))
+    return found
 
 
 def _end_of(record: Record, committed: Sequence[Version]) -> str:

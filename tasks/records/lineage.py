@@ -3,7 +3,7 @@
     <pool>.curate      a run of the flow: START, then COMPLETE, FAIL or ABORT; runId is the run's id
     <pool>.<stage>     below it, each stage that it reached: the same; runId is uuid5 of the run's id and the stage
         inputs         ingest: the pool's shards; else the version that the stage was given
-        outputs        the version that it committed
+        outputs        the version that it committed, or that an earlier run had committed
 
 An event names no path of this machine: a shard is <pool>/<path within the pool>, a version is its digest.
 """
@@ -14,15 +14,16 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tasks.exporting import contract
-from tasks.files import write_text
 from tasks.lake import Lake, Part, Version
 from tasks.records.job_runs import FLOW, JobRun, job_runs
+from tasks.storing.addresses import is_copy
+from tasks.storing.copying import listing
 
 if TYPE_CHECKING:
     from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, Run, RunEvent
@@ -33,36 +34,35 @@ if TYPE_CHECKING:
 Sizes = Callable[[Path], dict[str, int]]
 
 NAMESPACE: Final = "sluice"
-PRODUCER: Final = "urn:sluice:lineage:1"  # the number is this derivation's revision
+PRODUCER: Final = "urn:sluice:lineage:2"  # the number is this derivation's revision
 _PATH: Final = re.compile(r"(?<![\w:/.~-])~?/(?:[^\s/'\"]+/)*([^\s/'\"]+)")
-
-
-def write_events(lake: Lake) -> Path:
-    """Write events/openlineage.ndjson, one event a line, whole or not at all; the same lake gives the same bytes."""
-    path = lake.home / "events" / "openlineage.ndjson"
-    lines = (json.dumps(event, sort_keys=True, ensure_ascii=False) for event in events(lake))
-    write_text(path, "".join(f"{line}\n" for line in lines))
-    return path
 
 
 def events(lake: Lake) -> list[dict[str, Any]]:
     """Every event of the pool: runs by their start, a run's stages in order. LakeError: a damaged record."""
+    sizes = known_sizes()
+    return [event for flow, stages in job_runs(lake) for event in run_events(lake, flow, stages, sizes)]
+
+
+def run_events(lake: Lake, flow: JobRun, stages: Sequence[JobRun], sizes: Sizes) -> list[dict[str, Any]]:
+    """One run's events: its start, those of its stages in order, its end if it has ended."""
     from openlineage.client.serde import Serde
 
-    found: list[RunEvent] = []
-    sizes: Sizes = cache(_sizes)  # versions share most of their folders
-    for flow, stages in job_runs(lake):
-        found.append(_start(lake, flow))
-        for stage in stages:
-            found += [_start(lake, stage), *_end(lake, stage, sizes)]
-        found += _end(lake, flow, sizes)
-    return [Serde.to_dict(event) for event in found]
+    found = [_start(lake, flow)]
+    for stage in stages:
+        found += [_start(lake, stage), *_end(lake, stage, sizes)]
+    return [Serde.to_dict(event) for event in [*found, *_end(lake, flow, sizes)]]
+
+
+def known_sizes() -> Sizes:
+    """Looks a folder's files up once: versions share most of their folders."""
+    return cache(_sizes)
 
 
 def _start(lake: Lake, job_run: JobRun) -> RunEvent:
     from openlineage.client.event_v2 import RunEvent, RunState
 
-    run, job = _run(lake, job_run, _engine(job_run)), _job(lake, job_run)
+    run, job = _run(lake, job_run, {}), _job(lake, job_run)
     return RunEvent(eventType=RunState.START, eventTime=job_run.started, run=run, job=job, producer=PRODUCER)
 
 
@@ -251,13 +251,15 @@ def _digest(digest: str) -> DatasetFacet:
 def _size(version: Version, sizes: Sizes) -> tuple[int, int | None]:
     """A version's column files, and their bytes; None where one has been removed since."""
     names = {part.part for part in version.parts}
-    folders = [sizes(version.lake.column_path(group, key, "").parent) for group, key in version.columns.items()]
+    folders = [sizes(version.lake.place(group, key, "").parent) for group, key in version.columns.items()]
     whole = all(names <= folder.keys() for folder in folders)
     return len(names) * len(folders), sum(folder[name] for folder in folders for name in names) if whole else None
 
 
 def _sizes(folder: Path) -> dict[str, int]:
     """Bytes of a folder's files, by their names without ending."""
+    if is_copy(folder):
+        return {name.partition(".")[0]: size for name, size in listing(folder).items()}
     if not folder.is_dir():
         return {}
     with os.scandir(folder) as files:

@@ -66,10 +66,11 @@ def forest(rows: Sequence[Row], axis: Axis, label: str) -> Markup:
 
     Drawn twice, for wide and for narrow screens; the style sheet shows one.
     """
-    return _drawn(rows, axis, label, WIDE) + _drawn(rows, axis, label, NARROW)
+    return drawn(rows, axis, label, WIDE) + drawn(rows, axis, label, NARROW)
 
 
-def _drawn(rows: Sequence[Row], axis: Axis, label: str, layout: Layout) -> Markup:
+def drawn(rows: Sequence[Row], axis: Axis, label: str, layout: Layout) -> Markup:
+    """The forest in one layout."""
     top, bottom = 8, 44
     height = 12 + layout.head + STEP * max((len(row.marks) for row in rows), default=1)
     floor = top + height * len(rows)

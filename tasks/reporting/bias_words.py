@@ -15,6 +15,7 @@ from tasks.reporting.bias_pairs import Row
 from tasks.reporting.wording import count, listing, odds, of, plural, sentence, share, signed
 
 NAMED: Final = 3  # terms or pairs that a sentence names
+IN_PLOT: Final = "in the plot below"  # where the report has the rest
 ALONE: Final = 0.95  # level of an interval that was not picked from many
 
 
@@ -94,7 +95,7 @@ def _asked(told: Bias) -> list[str]:
     rows = [row for row in told.keywords if row["change_filter"] is not None]
     if not rows:
         return []
-    more = f"; {plural(len(rows) - NAMED, 'more is', 'more are')} in the plot below" if len(rows) > NAMED else ""
+    more = f"; {plural(len(rows) - NAMED, 'more is', 'more are')} {IN_PLOT}" if len(rows) > NAMED else ""
     return [f"Asked for: {_changes(rows[:NAMED], 'change_filter', f'{share(ALONE)} interval')}{more}."]
 
 

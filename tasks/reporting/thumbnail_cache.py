@@ -86,10 +86,10 @@ class ThumbnailCache:
         return made
 
 
-def blurred(uri: str) -> str:
-    """A thumbnail's data URI → one of the same proportions that keeps only coarse patches of colour."""
+def blurred(uri: str, longest: int = BLURRED) -> str:
+    """A thumbnail's data URI → one of the same proportions made of `longest` pixels: coarse patches of colour."""
     image = Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).convert("RGB")
-    coarse = image.resize(_within(image.size, BLURRED), Image.Resampling.BOX)
+    coarse = image.resize(_within(image.size, longest), Image.Resampling.BOX)
     out = io.BytesIO()
     coarse.resize(_within(image.size, 128), Image.Resampling.BICUBIC).save(out, "WEBP", quality=60, method=2)
     return "data:image/webp;base64," + base64.b64encode(out.getvalue()).decode()

@@ -104,14 +104,23 @@ def powers_of(values: Floats, highest: int, first: Floats | None = None) -> list
     return found
 
 
+def pool_key(version: Version) -> str:
+    parts = [part.part for part in version.parts]
+    return Lake.key("pool", parts, version.columns["decision"], version.artifacts.get("groups"))
+
+
+def units_key(version: Version) -> str:
+    parts = [part.part for part in version.parts]
+    return Lake.key("units", version.columns["samples"], parts, version.artifacts["groups"])
+
+
 def pool_of(version: Version) -> Pool:
     """The version's samples; weights in units of 2^-24, so that sums are exact (sql/audit/pool.sql).
 
     From artifacts/pool-<key>, which is made where it is missing: to open every part's decision takes a fifth of a
     second for 3,000,000 samples, and every audit, and every count of keywords or groups, asks.
     """
-    parts = [part.part for part in version.parts]
-    key = Lake.key("pool", parts, version.columns["decision"], version.artifacts.get("groups"))
+    key = pool_key(version)
     if not version.lake.has_artifact("pool", key):
         pool = _counted(version)
         with version.lake.new_artifact("pool", key) as folder:
@@ -160,8 +169,7 @@ def near_duplicates(version: Version) -> NDArray[np.int32]:
     """
     if "groups" not in version.artifacts:
         return np.full(version.rows, -1, np.int32)
-    parts = [part.part for part in version.parts]
-    key = Lake.key("units", version.columns["samples"], parts, version.artifacts["groups"])
+    key = units_key(version)
     if not version.lake.has_artifact("units", key):
         with version.lake.new_artifact("units", key) as folder:
             write_array(folder / "units.npy", _found_groups(version))

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from tasks.files import read_table, write_array, write_table
 from tasks.lake import Lake, MapParts, Part, Version
+from tasks.storing.copying import fetch
 from tasks.words.cutting import TOKENS, has_phrase, token_lists, tokenise
 
 __all__ = ["TOKENS", "TermLists", "Tokens", "Words", "has_phrase", "key", "read_tokens", "read_words", "tokenise"]
@@ -92,10 +93,13 @@ def words_key(version: Version) -> str:
 
 def write_tokens(version: Version, map_parts: MapParts) -> str:
     """Write artifacts/tokens-<key>/<part>.parquet where it is missing; returns the key."""
-    folder = version.lake.artifact_path("tokens", key(version))
+    folder = version.lake.artifact_place("tokens", key(version))
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [(version.column_path("samples", part), folder / f"{part.part}.parquet") for part in version.parts]
+    tokens = [folder / f"{part.part}.parquet" for part in version.parts]
+    fetch(tokens)
+    paths = zip(version.column_paths("samples"), tokens, strict=True)
     map_parts(_write_part, [(samples, tokens) for samples, tokens in paths if not tokens.exists()])
+    fetch(tokens)  # what workers elsewhere wrote
     return key(version)
 
 
@@ -125,7 +129,7 @@ def read_tokens(version: Version) -> Tokens:
 
 
 def _write_words(version: Version, folder: Path) -> None:
-    merged, folder_of_parts = Merged(), version.lake.artifact_path("tokens", key(version))
+    merged, folder_of_parts = Merged(), version.lake.artifact_place("tokens", key(version))
     ends, row = np.zeros(version.rows + 1, np.int64), 0
     with growing(folder / "terms.npy") as file, ThreadPoolExecutor(THREADS) as pool:
         for batch in _batches(version.parts):

@@ -49,7 +49,7 @@ def labelled(browser: Browser, server: Server, answers: int, pace: float) -> tup
     context.add_init_script(CLOCK)
     page = context.new_page()
     start = time.perf_counter()
-    page.goto(f"{server.address}/?annotator=anna")
+    page.goto(f"{server.address}/label?annotator=anna")
     ready(page, ".st-key-undo button")
     opened = time.perf_counter() - start
     for _ in range(answers):

@@ -99,6 +99,15 @@ def test_an_unknown_version_format_or_pool_is_a_wrong_call(lake: Path) -> None:
         assert isinstance(problem, SluiceError) and problem.exit_status == 2
 
 
+def test_a_version_is_handed_on_with_its_card_and_its_description(lake: Path) -> None:
+    out = lake.parent / "shared"
+    outcome = call("export", "latest", "--format", "croissant", "--out", out, "--lake", lake)
+    assert outcome.exit_code == 0 and "license, creators, url under [publish]" in outcome.stderr
+    assert sorted(path.name for path in out.iterdir()) == ["README.md", "croissant.json", "samples.parquet"]
+    problem = call("export", "1", "--format", "croissant", "--out", out, "--lake", lake).exception
+    assert isinstance(problem, SluiceError) and "describes another version" in str(problem)
+
+
 def test_weights_go_to_trainers_as_repeats(lake: Path) -> None:
     out = lake.parent
     for form, name in (("datacomp", "subset.npy"), ("kohya", "dataset.toml")):

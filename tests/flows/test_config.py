@@ -182,6 +182,7 @@ GATE = '[[gates.audit]]\nfigure = "pmi"\nof = "{}"\nattribute = "{}"\nat_most = 
         ('[audit]\ngroups = "p.toml"\n[reweight]\ntargets = "t.toml"\n', "scores for 'sexual', and no filter.category"),
         ('[audit]\ngroups = "p.toml"\n' + GATE.format("woman", "sexy"), "no attribute 'sexy' is audited"),
         ('[audit]\ngroups = "p.toml"\n' + GATE.format("girl", "verdict"), "there is no term group 'girl'"),
+        ('[dedup]\nreference = "r"\n[embed]\nembeddings = "e"\n', "dedup.reference: images can be compared"),
         (GATE.format("woman", "verdict"), "no attribute 'verdict' is audited; [audit] groups names a file with: none"),
     ],
 )

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 
 from flows import cli
 from flows.config import parse_config
-from flows.label import chosen, of_round, plainly, run_label
+from flows.label import chosen, of_round, of_rounds, plainly, run_label, waits_for
 from flows.progress import Reporter
 from tasks.classifying.given import log_path
 from tasks.errors import ConfigError, LabelsError, SluiceError, UsageError
@@ -77,6 +77,29 @@ def test_a_round_remembers_what_the_configuration_said(version: Version, tmp_pat
     done = latest_round(version.lake, "fork")
     assert done is not None and of_round(done) == again
     assert again.category.labels == str(tmp_path / "forks.csv") and again.embedding.embeddings is not None
+
+
+def test_a_schedule_waits_until_the_newest_round_is_answered(version: Version, tmp_path: Path) -> None:
+    assert of_rounds(version.lake) == []
+    (wanted,) = chosen(version.lake, parse_config(TOML, tmp_path, "test"), "knife")
+    assert waits_for(version.lake, wanted.category) is None  # there is no round yet: it may open the first
+    label(version, tmp_path, "knife")
+    assert waits_for(version.lake, wanted.category) == "knife: 30 of the 30 samples of round 1 wait"
+    done = latest_round(version.lake, "knife")
+    assert done is not None
+    answer(version.lake, done)
+    assert waits_for(version.lake, wanted.category) is None
+    assert [one.name for one in of_rounds(version.lake)] == ["knife"]
+
+
+def test_a_schedule_never_spends_a_certificate(version: Version, tmp_path: Path) -> None:
+    say(version.lake, truth(range(80)))
+    label(version, tmp_path, "knife", labels=0, certify=40)
+    done = latest_round(version.lake, "knife")
+    assert done is not None
+    answer(version.lake, done)
+    (wanted,) = chosen(version.lake, parse_config(TOML, tmp_path, "test"), "knife")
+    assert waits_for(version.lake, wanted.category) == "knife: round 1 certifies, and is followed by hand only"
 
 
 def test_a_category_that_nobody_declared_is_refused_with_those_that_are_known(version: Version, tmp_path: Path) -> None:

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import httpx
 import psutil
 import pytest
 
 from flows.stages import STAGES
-from tasks.errors import GateFailed
+from tasks.errors import GateFailed, Unavailable, UsageError
 from tests.drawn_pool import draw_pool
 
 REPOSITORY = Path(__file__).parent.parent.parent
@@ -139,9 +140,10 @@ def test_a_run_that_ends_well_is_completed_with_one_task_run_a_stage(seen: Seen)
 def test_each_stage_leaves_a_summary_and_the_parts_a_progress_artifact(seen: Seen) -> None:
     artifacts = seen.artifacts[seen.flow_runs[0].name]
     summaries = {artifact.key: artifact.data for artifact in artifacts if artifact.type == "markdown"}
-    assert set(summaries) == {f"sluice-{name}" for name in NAMES}
+    assert set(summaries) == {f"sluice-{name}" for name in [*NAMES, "run"]}
     for name in NAMES:
         assert summaries[f"sluice-{name}"].startswith(f"**{name}**: ") and "| yes |" in summaries[f"sluice-{name}"]
+    assert f"version {seen.outcome['version']}" in summaries["sluice-run"]
     progress = {artifact.key: artifact for artifact in artifacts if artifact.type == "progress"}
     assert progress["sluice-ingest-progress"].data == 100
     assert "2 of 2 parts" in progress["sluice-ingest-progress"].description
@@ -157,7 +159,8 @@ def test_a_failing_gate_fails_the_flow_run_with_our_words(seen: Seen) -> None:
         ("filter", "Failed"),
     ]
     summaries = {artifact.key: artifact.data for artifact in seen.artifacts[strict.name]}
-    assert summaries["sluice-filter"] == seen.failure
+    assert "no version was committed" in summaries["sluice-filter"] and "| NO |" in summaries["sluice-filter"]
+    assert "### Some of the samples" in summaries["sluice-filter"]
 
 
 def test_the_embedded_server_dies_with_a_run_that_is_killed(home: Path) -> None:
@@ -173,12 +176,32 @@ def test_the_embedded_server_dies_with_a_run_that_is_killed(home: Path) -> None:
     assert not psutil.wait_procs(servers, timeout=15)[1]
 
 
-def test_a_server_that_the_settings_name_is_used(home: Path) -> None:
+def test_a_server_that_the_settings_name_is_used_and_nothing_begins_where_it_does_not_answer(home: Path) -> None:
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     from flows.server import embedded
 
     before = psutil.Process().children()
-    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:1/api"}), embedded():
-        assert PREFECT_API_URL.value() == "http://127.0.0.1:1/api"
-        assert psutil.Process().children() == before
+    with (
+        temporary_settings({PREFECT_API_URL: "http://127.0.0.1:1/api"}),
+        pytest.raises(Unavailable, match=r"no Prefect server answers at PREFECT_API_URL, http://127\.0\.0\.1:1/api"),
+        embedded(),
+    ):
+        pytest.fail("nothing may begin")
+    assert psutil.Process().children() == before
+
+
+def test_a_server_that_stops_answering_and_a_wrong_parameter_are_told_in_our_words(home: Path) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from flows.curate import curate
+    from flows.server import _in_our_words
+
+    with pytest.raises(UsageError, match="workers: Input should be greater than or equal to 1"), _in_our_words():
+        curate.validate_parameters({"pool": "pool", "workers": 0})
+    with (
+        temporary_settings({PREFECT_API_URL: "http://127.0.0.1:1/api"}),
+        pytest.raises(Unavailable, match=r"stopped answering .* The lake is whole"),
+        _in_our_words(),
+    ):
+        raise httpx.ConnectError("All connection attempts failed")

@@ -11,8 +11,9 @@ import pytest
 from rich.console import Console
 
 from flows.progress import Reporter
+from flows.stage_markdown import stage_markdown
 from flows.tables import audit_table, diff_text, show_text, why_text
-from flows.texts import failure, smaller_removals, stage_line, stage_markdown
+from flows.texts import failure, smaller_removals, stage_line
 from tasks.files import read_table
 from tasks.gates import Result, evaluate
 from tasks.lake import Version, find_pool
@@ -115,7 +116,7 @@ def test_a_metric_that_was_not_evaluated_is_told_from_one_that_failed(version: V
         dataclasses.asdict(Result("kept", False, 0.0, 1, None, "samples kept")),
     ]
     text = stage_markdown("dedup", dataclasses.replace(version, manifest={**version.manifest, "gate": gate}))
-    assert "| orphans | not evaluated | 0 | NO |" in text and "| kept | 0 | 1 …  | NO |" in text
+    assert "| orphans | not evaluated | 0 | NO |" in text and "| kept | 0 | 1 … | NO |" in text
 
 
 @pytest.mark.parametrize(

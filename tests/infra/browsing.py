@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flows.dashboard import LOOPBACK, command
+from flows.dashboard import command
+from flows.listening import LOOPBACK, Listen
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -29,12 +30,12 @@ AT_REST = '[data-test-script-state="notRunning"]'
 class Server:
     """The dashboard of one pool on a free port."""
 
-    def __init__(self, lake: Path, pool: str = "small") -> None:
+    def __init__(self, lake: Path, pool: str = "small", **listen: Any) -> None:
         with socket.socket() as probe:
             probe.bind((LOOPBACK, 0))
             self.port = probe.getsockname()[1]
-        self.command = command(lake.resolve(), pool, self.port)
-        self.address = f"http://{LOOPBACK}:{self.port}"
+        self.command = command(lake.resolve(), pool, Listen(self.port, **listen))
+        self.address = f"http{'s' if listen else ''}://{LOOPBACK}:{self.port}"
 
     def start(self) -> None:
         self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL)
@@ -54,8 +55,9 @@ class Server:
 
 
 @contextmanager
-def serving(lake: Path) -> Iterator[Server]:
-    server = Server(lake)
+def serving(lake: Path, pool: str = "small", **listen: Any) -> Iterator[Server]:
+    """`listen`: the fields of Listen besides the port."""
+    server = Server(lake, pool, **listen)
     server.start()
     try:
         yield server

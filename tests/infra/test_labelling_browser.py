@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flows.dashboard import LOOPBACK
+from flows.listening import LOOPBACK
 from infra.dashboard.show import CAPTION, shortened
 from tasks.classifying.given import log_path
 from tasks.labels.label_log import ADJUDICATION, NEGATIVE, POSITIVE, UNDO, UNSURE, Entry, read_log
@@ -92,7 +92,7 @@ def visit(browser: Browser, server: Server, asked: Round, beyond: list[str]) -> 
         page.on("websocket", lambda socket: note(socket.url))
         if sent is not None:
             page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: sent.append(frame)))
-        page.goto(f"{to.address}/?annotator={name}" if name else to.address)
+        page.goto(f"{to.address}/label" + (f"?annotator={name}" if name else ""))
         if name:
             ready(page, UNDO_BUTTON)
         return page

@@ -13,10 +13,9 @@ from tasks.labelling import desk as desks
 from tasks.labels.label_log import ADJUDICATION, NEGATIVE, POSITIVE, UNDO, UNSURE, read_log
 from tasks.lake import Version
 from tasks.reporting.thumbnail_cache import ThumbnailCache
+from tests.infra.one_page import alone
 from tests.tasks.decided_pool import serial
 from tests.tasks.queued import HOSTILE, SCORE, SPECIFICATION, committed, pictured, queued, say, uids_of
-
-APP = Path(__file__).parents[2] / "infra" / "dashboard" / "app.py"
 
 Open = Callable[..., AppTest]
 
@@ -32,7 +31,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
     monkeypatch.setattr(sys, "argv", ["app.py", str(tmp_path / "lake")])
 
     def start(name: str | None = "anna", view: str | None = None) -> AppTest:
-        app = AppTest.from_file(str(APP), default_timeout=60)
+        app = alone("Work", "Label")
         if name is not None:
             app.query_params["annotator"] = name
         app.run()

@@ -25,7 +25,7 @@ TABLES = {
         "attribute": ["sexy"] * 2,
         "log_odds_ratio": [0.2, 1.4],
     },
-    "residual": {"stage": ["weighted"], "attribute": ["verdict"], "harm": [0.002]},
+    "residual": {"stage": ["weighted"], "attribute": ["verdict"], "residual_harm": [0.002]},
 }
 
 
@@ -55,14 +55,14 @@ def test_a_figure_of_every_kind_is_found(tmp_path: Path) -> None:
     assert figure(tmp_path, figure="removal_odds_ratio", of="gender/woman") == 1.7
     assert figure(tmp_path, figure="log_odds_ratio", of="gender/woman", attribute="sexy") == 1.4
     assert figure(tmp_path, figure="log_odds_ratio", of="gender/woman", attribute="sexy", stage="pool") == 0.2
-    assert figure(tmp_path, figure="harm", attribute="verdict") == 0.002
+    assert figure(tmp_path, figure="residual_harm", attribute="verdict") == 0.002
 
 
 def test_what_was_not_audited_or_has_no_interval_is_no_number(tmp_path: Path) -> None:
     assert figure(tmp_path, figure="change_weighted", of="unicorn") is None
     assert figure(tmp_path, figure="change_weighted_lower", of="old man") is None
     assert figure(tmp_path, figure="change_weighted_upper", of="woman") is None
-    assert figure(tmp_path, figure="harm", attribute="verdict", stage="pool") is None
+    assert figure(tmp_path, figure="residual_harm", attribute="verdict", stage="pool") is None
     assert figures(version(tmp_path, ["a"], _eye()[:1], ["kept"]), [AuditBound("change", "a", at_most=0)]) == {
         "audit.change a": None
     }
@@ -93,7 +93,7 @@ def test_the_gate_after_reweighting_judges_it_and_fails_closed(tmp_path: Path) -
         ({"figure": "change", "at_most": 1}, "of is needed"),
         ({"figure": "change", "of": "a", "attribute": "b", "at_most": 1}, "attribute does not belong here; it was 'b'"),
         ({"figure": "pmi", "of": "a", "at_most": 1}, "attribute is needed"),
-        ({"figure": "harm", "of": "a", "attribute": "b", "at_most": 1}, "of does not belong here"),
+        ({"figure": "residual_harm", "of": "a", "attribute": "b", "at_most": 1}, "of does not belong here"),
         ({"figure": "change", "of": "a"}, "found None and None"),
         ({"figure": "change", "of": "a", "at_least": 1, "at_most": 0}, "found 1 and 0"),
         ({"figure": "change", "of": "a", "at_most": float("nan")}, "found None and nan"),

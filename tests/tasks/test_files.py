@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from tasks import files
+from tasks.errors import LakeError
 from tasks.files import (
     TEMPORARY,
     Digests,
@@ -155,3 +157,26 @@ def test_a_cache_of_names_that_are_not_utf8_is_saved(tmp_path: Path) -> None:
 
 def test_a_process_has_one_cache_for_a_pool(tmp_path: Path) -> None:
     assert digests(tmp_path / "a") is digests(tmp_path / "a") is not digests(tmp_path / "b")
+
+
+def test_a_new_file_never_takes_the_place_of_another(tmp_path: Path) -> None:
+    path = tmp_path / "log" / "1.json"
+    assert files.write_new(path, "first") and not files.write_new(path, "x")
+    assert [path.read_text() for path in (tmp_path / "log").iterdir()] == ["first"]
+
+
+@pytest.mark.parametrize("problem", [OSError(28, "No space left on device"), OSError("512 requested and 8 written")])
+def test_a_full_disk_is_told_with_what_to_do_and_leaves_nothing_aside(tmp_path: Path, problem: OSError) -> None:
+    with (
+        pytest.raises(LakeError, match="no space is left on its disk; make room there"),
+        files.write_aside(tmp_path / "a"),
+    ):
+        raise problem
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_problem_than_the_disk_s_is_not_taken_for_it(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), files.write_aside(tmp_path / "a") as aside:
+        aside.write_text((tmp_path / "absent").read_text())
+    with pytest.raises(PermissionError), files.write_aside(tmp_path / "a" / "b"):
+        raise PermissionError(13, "Permission denied", "/elsewhere/input")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tasks import samples
-from tasks.errors import ConfigError
+from tasks.errors import ConfigError, PoolError
 from tasks.ingest import Config, decide, examine, ingest_part, run, samples_key
 from tasks.lake import Lake, Version
 from tasks.reading.images import FORMATS
@@ -277,3 +277,13 @@ def test_one_damaged_byte_in_an_image_is_at_worst_a_quarantined_sample(place: in
     damaged = bytearray(IMAGE)
     damaged[place] ^= change
     assert row(image=bytes(damaged))["status"] in ("ok", "quarantined")
+
+
+def test_a_shard_that_a_worker_does_not_see_is_told_and_not_taken_for_a_broken_one(tmp_path: Path) -> None:
+    pool = write_img2dataset(tmp_path / "pool", drawn(4))
+    version = empty_version(tmp_path / "lake", pool)
+    shards = digested(pool, version.lake)
+    (pool / "00000.tar").unlink()
+    with pytest.raises(PoolError, match=r"there is no .*00000\.tar on .*; workers read the pool by the paths"):
+        run(version, Config(), serial, shards, None, 1)
+    assert not list(version.lake.home.glob("columns/*/*"))

@@ -2,10 +2,8 @@
 their type, and each facet one of those that its place allows."""
 
 import enum
-import json
 import types
 import typing
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -16,58 +14,16 @@ from openlineage.client.generated.base import BaseFacet
 from openlineage.client.serde import Serde
 
 from tasks.errors import LakeError
-from tasks.files import write_json
-from tasks.lake import Lake, Version, open_lake
-from tasks.records.lineage import events, without_paths, write_events
-from tests.tasks.captioned import captioned
-
-PASSED = {
-    "metric": "kept", "passed": True, "value": 4.0, "low": 1, "high": None, "meaning": "samples kept", "problem": None,
-}  # fmt: skip
-FAILED = {**PASSED, "metric": "filtered_share", "passed": False, "value": 0.5, "low": 0, "high": 0.2}
-UNKNOWN = {**FAILED, "value": None, "problem": "could not read /srv/pools/secret/00000.tar"}
-
-
-def run_id(number: int) -> str:
-    return str(uuid.UUID(int=number, version=4))
-
-
-def record(lake: Lake, number: int, status: str = "done", **facts: Any) -> Path:
-    known: dict[str, Any] = {
-        "id": run_id(number), "pool": lake.pool, "source": "emoji",
-        "started_at": f"2026-11-21T{number:02d}:00:00+00:00",
-        "ended_at": f"2026-11-21T{number:02d}:30:00+00:00", "status": status, "stage": None, "error": None,
-        "versions": [], "gate": [],
-    }  # fmt: skip
-    path = lake.home / "runs" / f"{known['id']}.json"
-    write_json(path, known | facts)
-    return path
-
-
-def commit(draft: Version, stage: str, run: int, minute: int, **facts: Any) -> Version:
-    known: dict[str, Any] = {
-        "parent": draft.number, "previous": None, "run": run_id(run), "gate": [PASSED], "code": "abc123",
-        "created_at": f"2026-11-21T{run:02d}:{minute:02d}:00+00:00", "complete": False, "inputs": None,
-    }  # fmt: skip
-    draft = draft.derive(stage)
-    return draft.lake.commit(draft, draft.content(), known | facts)
+from tasks.lake import Lake
+from tasks.records.event_log import write_events
+from tasks.records.job_runs import job_runs
+from tasks.records.lineage import events, without_paths
+from tests.tasks.records.recorded_runs import FAILED, UNKNOWN, commit, named, one_run, record, run_id
 
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
-    """One run that committed two stages."""
-    lake = open_lake(tmp_path / "lake", "pool", str(tmp_path / "emoji"))
-    draft = captioned(
-        lake.root, ["a cat", "a dog", "a kiss", "a bird", "a fish"], ["kept", "kept", "filtered", "kept", "kept"]
-    )
-    first = commit(draft, "ingest", 1, 10, parent=None)
-    second = commit(first, "filter", 1, 20, complete=True)
-    record(lake, 1, versions=[first.number, second.number])
-    return lake
-
-
-def named(found: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    return [(event["job"]["name"], event["eventType"]) for event in found]
+    return one_run(tmp_path)
 
 
 def conform(kind: Any, value: Any, where: str = "event") -> Any:
@@ -198,16 +154,24 @@ def test_a_failed_run_fails_in_its_stage_and_says_why(lake: Lake) -> None:
     )
     found = events(lake)[6:]
     assert named(found) == [
-        ("pool.curate", "START"), ("pool.filter", "START"), ("pool.filter", "FAIL"), ("pool.curate", "FAIL"),
+        ("pool.curate", "START"), ("pool.ingest", "START"), ("pool.ingest", "COMPLETE"),
+        ("pool.filter", "START"), ("pool.filter", "FAIL"), ("pool.curate", "FAIL"),
     ]  # fmt: skip
-    for event in found[2:]:
+    for event in found[4:]:
         assert event["run"]["facets"]["errorMessage"]["message"] == "GateFailed: too much was removed"
-    tests = found[2]["run"]["facets"]["test"]["tests"]
+    tests = found[4]["run"]["facets"]["test"]["tests"]
     assert [(t["status"], t.get("actual"), t.get("content")) for t in tests] == [
         ("fail", "0.5", None),
         ("fail", None, "could not read 00000.tar"),
     ]
-    assert found[2]["inputs"][0]["facets"]["version"]["datasetVersion"] == lake.manifest(1)["digest"]
+    assert found[4]["inputs"][0]["facets"]["version"]["datasetVersion"] == lake.manifest(1)["digest"]
+
+
+def test_a_version_that_an_earlier_run_had_made_is_found_in_no_time(lake: Lake) -> None:
+    record(lake, 2, "failed", stage="filter", error="GateFailed: too much was removed", versions=[1])
+    start, complete, later = events(lake)[7:10]
+    assert start["eventTime"] == complete["eventTime"] == later["eventTime"] == "2026-11-21T02:00:00+00:00"
+    assert complete["outputs"][0]["facets"]["version"]["datasetVersion"] == lake.manifest(1)["digest"]
 
 
 def test_a_run_that_failed_before_any_stage_is_a_failed_flow(lake: Lake) -> None:
@@ -218,30 +182,32 @@ def test_a_run_that_failed_before_any_stage_is_a_failed_flow(lake: Lake) -> None
 def test_an_interrupted_run_is_aborted_where_it_was(lake: Lake) -> None:
     record(lake, 2, "interrupted", stage="dedup", ended_at=None, versions=[1, 2])
     found = events(lake)[6:]
-    assert named(found)[2:] == [("pool.dedup", "ABORT"), ("pool.curate", "ABORT")]
-    assert found[2]["eventTime"] == found[0]["eventTime"], "it was last known to live when it began"
+    assert named(found)[-2:] == [("pool.dedup", "ABORT"), ("pool.curate", "ABORT")]
+    assert found[-1]["eventTime"] == found[0]["eventTime"], "it was last known to live when it began"
+
+
+def test_a_run_that_was_killed_once_it_had_committed_a_stage_is_not_aborted_in_it(lake: Lake) -> None:
+    commit(lake.version(1), "filter", 2, 5)
+    record(lake, 2, "interrupted", stage="filter", ended_at=None, versions=[1])
+    assert named(events(lake)[-3:]) == [
+        ("pool.filter", "START"), ("pool.filter", "COMPLETE"), ("pool.curate", "ABORT"),
+    ]  # fmt: skip
+
+
+def test_the_run_that_is_at_work_is_not_taken_for_killed_when_the_clock_was_set_back(lake: Lake) -> None:
+    record(lake, 3, "running", ended_at=None, stage="ingest")
+    record(lake, 2, "running", ended_at=None, stage="ingest")
+    told = [job for job, _ in job_runs(lake, running=run_id(2))]
+    assert [(job.record["id"], job.end) for job in told[1:]] == [(run_id(2), None), (run_id(3), "ABORT")]
 
 
 def test_a_run_that_goes_on_has_no_end_and_one_that_was_killed_is_aborted_once_another_followed(lake: Lake) -> None:
     record(lake, 2, "running", ended_at=None, stage="ingest")
-    assert named(events(lake)[6:]) == [("pool.curate", "START")]
+    assert named(events(lake)[6:]) == [("pool.curate", "START"), ("pool.ingest", "START")]
     record(lake, 3, "nothing new")
     assert named(events(lake)[6:]) == [
         ("pool.curate", "START"), ("pool.ingest", "START"), ("pool.ingest", "ABORT"), ("pool.curate", "ABORT"),
         ("pool.curate", "START"), ("pool.curate", "COMPLETE"),
-    ]  # fmt: skip
-
-
-def test_writing_again_gives_the_same_bytes_and_another_run_only_adds_lines(lake: Lake) -> None:
-    path = write_events(lake)
-    before = path.read_bytes()
-    assert write_events(lake).read_bytes() == before
-    commit(lake.version(1), "filter", 2, 5)
-    record(lake, 2, versions=[1, 3])
-    after = write_events(lake).read_bytes()
-    assert after.startswith(before)
-    assert named([json.loads(line) for line in after[len(before) :].splitlines()]) == [
-        ("pool.curate", "START"), ("pool.filter", "START"), ("pool.filter", "COMPLETE"), ("pool.curate", "COMPLETE"),
     ]  # fmt: skip
 
 

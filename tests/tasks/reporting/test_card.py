@@ -1,11 +1,16 @@
+import dataclasses
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks import publish
 from tasks.lake import Version, open_lake
 from tasks.reporting import card
+from tasks.reporting.wording import share
 from tests.tasks.audited_pool import audited
 from tests.tasks.decided_pool import WEIGHTS, curated, ingested, samples, write_tars
 
@@ -24,7 +29,7 @@ def test_the_card_says_what_was_removed_how_biased_it_is_and_how_sure_that_is(ve
     assert "Of what is removed 60% (45% to 73%) is benign" in text
     assert "99.1% of the pairs were found, by estimate (95% interval 98% to 99.7%)" in text
     assert "| woman |" in text
-    assert "- clock: no support" in text
+    assert "- not restored, clock: no support" in text
     assert "trained on drawn clocks" in text
 
 
@@ -60,3 +65,48 @@ def test_text_from_the_pool_is_one_line_without_markup(name: str) -> None:
     assert "\n" not in out
     for mark in "`*_[]<>|":
         assert out.count(mark) == out.count("\\" + mark)
+
+
+KEYS = {"license", "license_name", "license_link", "pretty_name", "task_categories", "size_categories", "configs"}
+
+
+def yaml_of(version: Version, **options: bool) -> dict[str, Any]:
+    """The card's metadata as the hub's own library reads it."""
+    from huggingface_hub import DatasetCard
+
+    found: dict[str, Any] = DatasetCard(card.render(version, **options)).data.to_dict()
+    return found
+
+
+def test_the_hub_reads_what_the_card_begins_with(version: Version) -> None:
+    found = yaml_of(version, tars=True)
+    assert (found["license"], found["pretty_name"]) == ("unknown", "small")
+    assert (found["task_categories"], found["size_categories"]) == (["text-to-image"], ["n<1K"])
+    assert [(one["config_name"], one["data_files"]) for one in found["configs"]] == [
+        ("samples", [{"split": "train", "path": "samples.parquet"}]),
+        ("images", [{"split": "train", "path": "**/*.tar"}]),
+    ]
+    assert set(found) <= KEYS
+    declared = version.derive("publish", config=dataclasses.asdict(publish.Config(license="LicenseRef-our-own")))
+    assert yaml_of(declared)["license_name"] == "licenseref-our-own" and set(yaml_of(declared)) <= KEYS
+
+
+@given(st.integers(0, 10**11))
+def test_a_size_is_in_the_class_that_names_it(rows: int) -> None:
+    from tasks.reporting.card import SIZES, _size
+
+    bounds = [0, 10**3, 10**4, 10**5, 10**6, 10**7, 10**8, 10**9]
+    assert SIZES.index(_size(rows)) == max(i for i, bound in enumerate(bounds) if rows >= bound)
+
+
+def test_changes_stand_with_their_intervals(tmp_path: Path) -> None:
+    row = next(line for line in card.render(audited(tmp_path)).splitlines() if line.startswith("| woman |"))
+    assert re.search(r"−\d+\.\d% \(−\d+\.\d% to −\d+\.\d%\)", row)
+
+
+def test_words_that_nobody_asked_for_stand_with_the_wider_intervals_of_those_picked_from_many(tmp_path: Path) -> None:
+    version = audited(tmp_path, keywords=())
+    level = version.summary["audit"]["listed_level"]
+    assert level > 0.95
+    assert f"the {share(level)} interval of another pool" in card.render(version)
+    assert "the 95% interval of another pool" in card.render(audited(tmp_path))

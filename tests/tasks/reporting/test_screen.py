@@ -47,6 +47,7 @@ def test_the_fullest_screen_fits_forty_five_lines_of_a_hundred_columns(version: 
 
     class Log:
         pool, home = "p" * 30, version.lake.home
+        place, artifact_place = version.lake.place, version.lake.artifact_place
         artifact_path, column_path = version.lake.artifact_path, version.lake.column_path
 
         def manifest(self, number: int) -> dict[str, object]:

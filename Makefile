@@ -87,7 +87,7 @@ bench-overhead: $(READY)
 
 # The documentation, into site/; its reference is made from the code.
 docs: $(READY)
-	$(BIN)/python -m flows.reference_pages
+	$(BIN)/python -m flows.commands.reference_pages
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # Trains the demo's encoder again, and measures it: POOL is a drawn demo pool, CLIPART a pool of public-domain clip-art.

@@ -2,7 +2,7 @@
 
 import os
 
-from flows.telemetry import OFF
+from flows.checks.telemetry import OFF
 
 # Before Prefect is imported anywhere: it reads them then. No telemetry, and time for a server on a slow machine.
 os.environ.update(OFF)

@@ -11,20 +11,18 @@ from typing import Annotated, Any
 
 import typer
 
-from flows import (
-    audit_command,
-    dry_run_command,
-    forget_commands,
-    keep_commands,
-    label_commands,
-    preview_commands,
-    search_commands,
-    self_check,
-    serve_command,
-)
-from flows.options import HERE, JsonOption, LakeOption, PoolOption, tell
-from flows.options import show as render
-from flows.secrets import hidden
+from flows.checks import self_check
+from flows.checks.secrets import hidden
+from flows.commands import audit as audit_command
+from flows.commands import dry_run as dry_run_command
+from flows.commands import forget as forget_commands
+from flows.commands import keep as keep_commands
+from flows.commands import label as label_commands
+from flows.commands import preview as preview_commands
+from flows.commands import search as search_commands
+from flows.commands import serve as serve_command
+from flows.commands.options import HERE, JsonOption, LakeOption, PoolOption, tell
+from flows.commands.options import show as render
 from tasks.errors import Interrupted, SluiceError, UsageError
 from tasks.lake import Lake, find_pool
 
@@ -97,8 +95,8 @@ def _curate(
     workers: int | None,
     fresh: bool = False,
 ) -> dict[str, Any]:
-    from flows.interrupts import insistent
-    from flows.server import embedded
+    from flows.serving.interrupts import insistent
+    from flows.serving.server import embedded
 
     def check() -> None:
         """Say what is wrong with the call before a run begins."""
@@ -173,7 +171,7 @@ def show(
     if as_json:
         print(json.dumps(found.manifest, indent=1, ensure_ascii=False))
         return
-    from flows.tables import show_text
+    from flows.commands.tables import show_text
 
     print(show_text(found))
 
@@ -190,7 +188,7 @@ def diff(
 
     Example: sluice diff 5 latest
     """
-    from flows.tables import diff_text
+    from flows.commands.tables import diff_text
     from tasks.records import history
 
     home = find_pool(lake, pool)
@@ -210,7 +208,7 @@ def why(
 
     Example: sluice why 031f0bb60e75c57deeb8b23df90726b2
     """
-    from flows.tables import why_text
+    from flows.commands.tables import why_text
     from tasks.records import history
 
     found = history.why(find_pool(lake, pool).version(version), uid)
@@ -267,8 +265,8 @@ def dashboard(
 
     Example: sluice dashboard --port 8501
     """
-    from flows.dashboard import serve
-    from flows.listening import Listen
+    from flows.serving.dashboard import serve
+    from flows.serving.listening import Listen
 
     listen = Listen(port, address, tuple(host or ()), tls_cert, tls_key, tls_in_front)
     serve(lake, pool, listen)

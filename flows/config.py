@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from flows.secrets import refuse_keys
+from flows.checks.secrets import refuse_keys
 from tasks import audit, dedup, embed, filter, gates, ingest, publish, reweight
 from tasks.classifying.category_spec import with_specification
 from tasks.errors import ConfigError

@@ -11,19 +11,19 @@ from typing import Any
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from flows.attended import awaits_shards, completed, patiently, retries, skipped, unattended, unless_held
+from flows.checks.self_check import check_writable
 from flows.config import CurateConfig, check_declared, read_config
-from flows.gate_examples import examples
 from flows.inputs import inputs_key, nothing_new
-from flows.links import check_links, links
-from flows.parameters import DaskAddress, Place, PoolName, TomlFile, Workers
-from flows.progress import Reporter
-from flows.record import Record, code_revision, recorded
 from flows.runtime import Runtime, decoders
-from flows.self_check import check_writable
-from flows.stage_markdown import failure_markdown, run_markdown, stage_markdown
+from flows.serving.attended import awaits_shards, completed, patiently, retries, skipped, unattended, unless_held
+from flows.serving.parameters import DaskAddress, Place, PoolName, TomlFile, Workers
+from flows.shown.gate_examples import examples
+from flows.shown.links import check_links, links
+from flows.shown.progress import Reporter
+from flows.shown.record import Record, code_revision, recorded
+from flows.shown.stage_markdown import failure_markdown, run_markdown, stage_markdown
+from flows.shown.texts import failure, stage_line
 from flows.stages import STAGES, Stage, Work, audited
-from flows.texts import failure, stage_line
 from tasks import gates
 from tasks.errors import GateFailed, LakeError, PoolError, UsageError
 from tasks.files import digests

@@ -14,13 +14,13 @@ from typing import Any, Literal
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from flows.attended import patiently, retries, skipped, unless_held
+from flows.checks.self_check import check_writable
 from flows.config import CurateConfig, read_config
-from flows.parameters import Arms, DaskAddress, Labels, Name, Place, PoolName, TomlFile, Workers
-from flows.progress import Reporter
-from flows.record import Record, recorded
 from flows.runtime import Runtime
-from flows.self_check import check_writable
+from flows.serving.attended import patiently, retries, skipped, unless_held
+from flows.serving.parameters import Arms, DaskAddress, Labels, Name, Place, PoolName, TomlFile, Workers
+from flows.shown.progress import Reporter
+from flows.shown.record import Record, recorded
 from tasks import embed
 from tasks.classifying.category_spec import Category
 from tasks.classifying.given import SEED, all_standings

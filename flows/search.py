@@ -12,8 +12,8 @@ from typing import Any
 from prefect import flow
 
 from flows.config import read_config
-from flows.parameters import Cosine, Name, Neighbors, Place, PoolName, TomlFile
-from flows.progress import Reporter
+from flows.serving.parameters import Cosine, Name, Neighbors, Place, PoolName, TomlFile
+from flows.shown.progress import Reporter
 from tasks import embed
 from tasks.embed import Embedder
 from tasks.files import digests, write_json, write_table, write_text

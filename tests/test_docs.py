@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 from typer.main import get_command
 
-from flows import cli, reference_pages
+from flows import cli
+from flows.commands import reference_pages
 from flows.config import CurateConfig
 from infra.docs import columns, comments, configuration, markdown
 from infra.docs.commands import example, leaves
@@ -35,7 +36,7 @@ GROUPS = '[groups.woman]\nterms = ["woman"]\n[attributes.red]\nterms = ["red"]\n
 @pytest.mark.parametrize("name", ["commands.md", "configuration.md", "columns.md", "metrics.md", "questions.md"])
 def test_a_page_of_the_reference_is_what_the_code_makes(name: str) -> None:
     kept = (reference_pages.FOLDER / name).read_text("utf-8")
-    assert kept == _made()[name], f"run `python -m flows.reference_pages`: {name} is not what the code says"
+    assert kept == _made()[name], f"run `python -m flows.commands.reference_pages`: {name} is not what the code says"
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""The team's dashboard: its pages, and the version they show. flows/dashboard.py starts it by entry/."""
+"""The team's dashboard: its pages, and the version they show. flows/serving/dashboard.py starts it by entry/."""
 
 from __future__ import annotations
 

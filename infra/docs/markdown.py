@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-COMMAND: Final = "python -m flows.reference_pages"
+COMMAND: Final = "python -m flows.commands.reference_pages"
 MADE: Final = f"<!-- Made from the code by `{COMMAND}`: change the code, then run it. -->"
 
 

@@ -60,14 +60,17 @@ def run_one(name: str, file: Path, threshold: float, out: Path) -> dict[str, Any
     spent, shapes = watch()
     vectors = stored([file])
     imported()
-    before, start, cpu = _peak(), time.perf_counter(), time.process_time()
-    found = find(vectors, method, search)
-    settled = survivors.settle(vectors, found[:3], np.arange(len(vectors.number)), threshold)
-    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+    before = _peak()
+    with Peak() as memory:
+        start, cpu = time.perf_counter(), time.process_time()
+        found = find(vectors, method, search)
+        settled = survivors.settle(vectors, found[:3], np.arange(len(vectors.number)), threshold)
+        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     np.save(out, found.pairs)
     kept = int((settled.survivor == np.arange(len(vectors.number))).sum())
     return {
-        "seconds": seconds, "cpu": cpu, "stages": spent, "peak": _peak(), "before": before, "kept": kept,
+        "seconds": seconds, "cpu": cpu, "stages": spent, "peak": _peak(), "own": memory.own / 1e9,
+        "before": before, "kept": kept,
         "pairs": len(found.pairs),
         "gains": np.bincount(found.step).tolist(), "comparisons": sum(rows * columns for rows, columns in shapes),
         "bare": bare(shapes, vectors.dim),
@@ -193,8 +196,9 @@ def growth(args: argparse.Namespace, folder: Path) -> None:
         truth = known_pairs(file, args.threshold, every=False)
         seconds.append(facts["cpu"])
         recall = np.isin(truth, codes(pairs, n)).mean()
-        spent = f"{facts['seconds']:7.2f} s, {facts['cpu']:.2f} s of CPU, peak {facts['peak']:.2f} GB"
-        print(f"{n:>9,}: {spent}, recall {recall:.5f} of {len(truth):,}", flush=True)
+        spent = f"{facts['seconds']:7.2f} s, {facts['cpu']:.2f} s of CPU"
+        memory = f"peak {facts['peak']:.2f} GB, {facts['own']:.2f} without mapped files"
+        print(f"{n:>9,}: {spent}, {memory}, recall {recall:.5f} of {len(truth):,}", flush=True)
         print_stages(args.methods[0], facts)
         file.unlink()
     power, factor = np.polyfit(np.log(args.growth), np.log(seconds), 1)

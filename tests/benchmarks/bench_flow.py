@@ -47,11 +47,12 @@ min_effective_sample_share = 0.01
 class Peak:
     """The largest memory while the block runs, resident: of this process and its children, and of any one worker.
 
-    `private` is that of a worker without the files that it has mapped, which the kernel takes back when it wants to.
+    `private` is that of a worker, `own` that of this process, without the files that it has mapped, which the kernel
+    takes back when it wants to.
     """
 
     def __enter__(self) -> Peak:
-        self.total = self.worker = self.private = 0
+        self.total = self.worker = self.private = self.own = 0
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self._watch, daemon=True)
         self.thread.start()
@@ -60,7 +61,8 @@ class Peak:
     def _watch(self) -> None:
         here = psutil.Process()
         while not self.stop.wait(0.2):
-            total = here.memory_info().rss
+            mine = here.memory_info()
+            total, self.own = mine.rss, max(self.own, mine.rss - mine.shared)
             for process in here.children(recursive=True):
                 try:
                     memory, command = process.memory_info(), " ".join(process.cmdline())

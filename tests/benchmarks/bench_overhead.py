@@ -18,7 +18,7 @@ from pathlib import Path
 
 from prefect.settings import PREFECT_API_URL
 
-from flows.server import _free_port, full
+from flows.serving.server import _free_port, full
 from tests.benchmarks.bench_flow import CONFIG
 from tests.drawn_pool import draw_pool
 

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from flows.config import CurateConfig, parse_config
 from flows.curate import Session, plainly, run_curate
-from flows.progress import Reporter
 from flows.runtime import Runtime
+from flows.shown.progress import Reporter
 
 TOML: dict[str, Any] = {
     "filter": {"category": [{"name": "redcross", "labels": "labels.csv", "recall": 0.9}]},

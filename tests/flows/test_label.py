@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 from flows import cli
 from flows.config import parse_config
 from flows.label import chosen, of_round, of_rounds, plainly, run_label, waits_for
-from flows.progress import Reporter
+from flows.shown.progress import Reporter
 from tasks.classifying.given import log_path
 from tasks.errors import ConfigError, LabelsError, SluiceError, UsageError
 from tasks.labelling.active import Ask

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flows.dashboard import command
-from flows.listening import LOOPBACK, Listen
+from flows.serving.dashboard import command
+from flows.serving.listening import LOOPBACK, Listen
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

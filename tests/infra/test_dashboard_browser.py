@@ -12,7 +12,7 @@ from infra.dashboard.access import TOKEN
 from infra.dashboard.app import PAGES
 from tasks.lake import Version, find_pool
 from tests.benchmarks.dashboard_users import visit
-from tests.flows.test_dashboard import SECRET, certificate
+from tests.flows.serving.test_dashboard import SECRET, certificate
 from tests.infra.browsing import AT_REST, SCREEN, Server, chromium, serving
 from tests.tasks.queued import uids_of
 

@@ -249,7 +249,7 @@ def test_the_files_call_sluice_as_it_is() -> None:
 
 @pytest.mark.parametrize("name", ["compose.prefect.yaml", "kubernetes/deployments.yaml", "prefect.yaml"])
 def test_what_is_scheduled_can_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows.deployments import read_deployments
+    from flows.serving.deployments import read_deployments
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pool").mkdir()
@@ -282,7 +282,7 @@ def test_secrets_are_made_once_and_only_their_owner_reaches_them(tmp_path: Path)
     made = _secrets(folder)
     assert all(len(value) >= 20 for value in made.values()) and len(set(made.values())) == len(made)
     assert len(made["SLUICE_DASHBOARD_TOKEN"]) >= 32
-    from flows.listening import Listen, check
+    from flows.serving.listening import Listen, check
 
     tls = {"tls_cert": folder / "dashboard.pem", "tls_key": folder / "dashboard-key.pem"}
     check(Listen(0, "0.0.0.0", ("localhost",), **tls), made)

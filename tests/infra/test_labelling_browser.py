@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flows.listening import LOOPBACK
+from flows.serving.listening import LOOPBACK
 from infra.dashboard.show import CAPTION, shortened
 from tasks.classifying.given import log_path
 from tasks.labels.label_log import ADJUDICATION, NEGATIVE, POSITIVE, UNDO, UNSURE, Entry, read_log

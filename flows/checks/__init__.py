@@ -1,0 +1,1 @@
+"""Looked at before any command begins."""

@@ -25,8 +25,8 @@ demo: $(READY)
 
 # In two processes, which two cores make nearly twice as fast.
 test: $(READY)
-	@$(BIN)/python -m pytest -q tests/tasks tests/test_quality.py & other=$$!; \
-	$(BIN)/python -m pytest -q --ignore tests/tasks --ignore tests/test_quality.py; here=$$?; \
+	@$(BIN)/python -m pytest -q --ignore tests/flows --ignore tests/infra & other=$$!; \
+	$(BIN)/python -m pytest -q tests/flows tests/infra; here=$$?; \
 	wait $$other && exit $$here
 
 test-slow: $(READY)

@@ -19,7 +19,7 @@ settings.load_profile("sluice")
 
 @pytest.fixture(autouse=True)
 def main_stays() -> Iterator[None]:
-    """Streamlit's AppTest leaves its script as `__main__`, which every process that is spawned later would run again."""
+    """Streamlit's AppTest leaves its script as `__main__`, which each process that is spawned later would run again."""
     before = sys.modules["__main__"]
     yield
     sys.modules["__main__"] = before

@@ -34,7 +34,7 @@ from tasks.lock import hold, now
 from tasks.reading.pools import Shard, list_shards, shard_digest
 from tasks.records.collector import collector
 from tasks.records.telling import Telling
-from tasks.storing.addresses import located
+from tasks.storing.addresses import is_copy, located
 
 
 @flow(name="curate", log_prints=False)
@@ -142,7 +142,9 @@ class Run:
         self.runtime.on_progress, self.runtime.on_result = self.reporter.parts, self.reporter.result
         self.previous = lake.latest()
         self.work = Work(config, shards, self.runtime.map_parts, decoders(self.runtime.workers), self.previous)
-        self.work = dataclasses.replace(self.work, map_here=self.runtime.map_here)
+        shared = not is_copy(lake.home)  # a store has no scratch file that workers could map
+        scratch = self.runtime.map_parts if shared else self.runtime.map_here
+        self.work = dataclasses.replace(self.work, map_scratch=scratch)
         self.version = Version(lake)
         self.on_stage: Callable[[], None] = lambda: None  # as each stage begins
         self.inputs = inputs_key(lake, self.work)

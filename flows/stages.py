@@ -26,7 +26,7 @@ class Work:
     map_parts: MapParts
     decoders: int = 1  # threads that decode beside one worker's forward pass
     previous: Version | None = None  # the latest complete version
-    map_here: MapParts = parallel  # the same on this machine, for work on files that only it has
+    map_scratch: MapParts = parallel  # the same where workers see files that the run lays beside the columns
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +58,7 @@ def _simple(module: Any, name: str) -> Callable[[Version, Work], Version]:
 def _dedup(version: Version, work: Work) -> Version:
     """Dedup: what the previous version kept stays, and only what is new is compared."""
     reference = read_reference(version, work.config)
-    return dedup.run(version, work.config.dedup, work.map_here, work.previous, reference)
+    return dedup.run(version, work.config.dedup, work.map_scratch, work.previous, reference)
 
 
 def _reweight(version: Version, work: Work) -> Version:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PAIRS_PER_SAMPLE = 64
 WHOLE = 8_192  # vectors that are compared with a cluster at a time; products are at most WHOLE × COLUMNS
 COLUMNS = 4_096
-FIRST = 256  # columns of the first product of a large cluster: in a crowd each row finds enough among them
+FIRST = 1_024  # columns of the first product of a large cluster: in a crowd each row finds enough among them
 TASK = 16_384  # vectors at home in the clusters of one task
 
 
@@ -73,7 +73,7 @@ def compare(vectors: Stored, assigned: Assigned, threshold: float, folder: Path,
     """Near pairs in all clusters. The laid-out vectors lie in the folder while it lasts: 2·n·d bytes."""
     order = np.argsort(assigned.home, kind="stable")
     file = folder / "by-cluster.npy"
-    norms = lay_out(vectors, order, file, map_parts)
+    norms = lay_out(vectors, order, file)
     found = map_parts(compare_batch, list(batches(Batch(file, threshold, norms, 0, order, []), assigned)))
     file.unlink()
     return found
@@ -119,7 +119,7 @@ def _compare(laid_out: NDArray[np.floating[Any]], batch: Batch, work: Work) -> N
     guest = slice(max(work.first - work.size, 0), max(work.first + WHOLE - work.size, 0))
     rows = _screened(laid_out, np.concatenate([work.start + home, work.place[guest]]))
     until = np.concatenate([home, np.full(len(work.place[guest]), work.size)])
-    shared = rows.part(0, work.size) if len(home) == work.size <= 4 * FIRST else None
+    shared = rows.part(0, work.size) if len(home) == work.size <= 2 * FIRST else None
     hits, cut = _hits(rows, until, _columns(laid_out, work, until, shared), batch)
     ranks = batch.rank[work.start - batch.start :][: work.size]
     rank = np.concatenate([ranks[home], work.visitor[guest]])

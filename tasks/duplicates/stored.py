@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.duplicates.clustering import parallel
 from tasks.duplicates.products import norm_error
 from tasks.errors import EncoderError
 
@@ -87,15 +88,21 @@ def gather(vectors: Stored, rows: NDArray[np.int64]) -> NDArray[np.floating[Any]
     return found
 
 
-def lay_out(vectors: Stored, order: NDArray[np.int64], path: Path, map_parts: MapParts) -> float:
-    """Write the vectors as .npy in that order, so that neighbours in it are read in one go. Their norm error."""
+def lay_out(vectors: Stored, order: NDArray[np.int64], path: Path) -> float:
+    """Write the vectors as .npy in that order, so that neighbours in it are read in one go. Their norm error.
+
+    One process writes: clients of a network file system that share a file can lose each other's rows.
+    """
     kind = _open(vectors.files[0]).dtype
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
     np.lib.format.open_memmap(path, "w+", kind, (len(order), vectors.dim))
     with path.open("r+b") as file:  # a disk that fills up while a map is written kills the process without a word
         os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-    return max(map_parts(partial(_put, path), [(chunk, place[chunk.rows]) for chunk in chunks(vectors)]), default=0.0)
+    errors = parallel(partial(_put, path), [(chunk, place[chunk.rows]) for chunk in chunks(vectors)])
+    with path.open("r+b"):
+        pass  # a network file system sends what was written when the file is closed, and a map is not
+    return max(errors, default=0.0)
 
 
 def _put(path: Path, item: tuple[Chunk, NDArray[np.int64]]) -> float:

@@ -95,7 +95,7 @@ def build(parts: Parts, folder: Path, sources: dict[str, Any]) -> None:
     trained = centroids.train(vectors, plan, np.random.default_rng(SEED))
     used, cell = np.unique(_cells(vectors, trained, folder), return_inverse=True)
     order = np.argsort(cell, kind="stable")
-    lay_out(vectors, order, folder / FILES["vectors"], parallel)
+    lay_out(vectors, order, folder / FILES["vectors"])
     starts = np.searchsorted(cell[order], np.arange(len(used) + 1))
     arrays = {"mean": trained.mean.numpy(), "centroids": trained.fine.numpy()[used], "starts": starts}
     for name, array in {**arrays, "rows": rows[order]}.items():

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.duplicates import stored as module
-from tasks.duplicates.clustering import parallel
 from tasks.duplicates.stored import chunks, gather, lay_out, read, stored
 from tasks.errors import EncoderError
 from tests.tasks.planted import planted
@@ -42,7 +41,7 @@ def test_vectors_are_laid_out_in_the_order_that_is_given_and_their_norms_are_tol
     rows = planted(50).astype(np.float32)
     rows[7] *= 1.5
     order = np.random.default_rng(0).permutation(50)
-    error = lay_out(stored([rows[:20], rows[20:]]), order, tmp_path / "out.npy", parallel)
+    error = lay_out(stored([rows[:20], rows[20:]]), order, tmp_path / "out.npy")
     assert (np.load(tmp_path / "out.npy") == rows[order]).all()
     assert error == pytest.approx(0.5, abs=1e-3)
 

@@ -47,7 +47,7 @@ bench-flow: $(READY)
 	$(BIN)/python -m tests.benchmarks.bench_flow
 
 bench-dedup: $(READY)
-	$(BIN)/python -m tests.benchmarks.bench_dedup
+	$(BIN)/python -m tests.benchmarks.bench_dedup $(if $(PEERS),--peers $(PEERS))
 
 bench-audit: $(READY)
 	$(BIN)/python -m tests.benchmarks.bench_audit $(if $(PEERS),--peers $(PEERS))

@@ -23,10 +23,12 @@ $(READY): pyproject.toml constraints.txt infra/prepare.sh
 demo: $(READY)
 	$(BIN)/sluice demo
 
-# In two processes, which two cores make nearly twice as fast.
+# In two processes of about the same length, which two cores make nearly twice as fast.
+HALF := tests/tasks tests/flows/checks tests/flows/commands tests/flows/planning tests/test_quality.py
+
 test: $(READY)
-	@$(BIN)/python -m pytest -q --ignore tests/flows --ignore tests/infra & other=$$!; \
-	$(BIN)/python -m pytest -q tests/flows tests/infra; here=$$?; \
+	@$(BIN)/python -m pytest -q $(HALF) & other=$$!; \
+	$(BIN)/python -m pytest -q $(HALF:%=--ignore=%); here=$$?; \
 	wait $$other && exit $$here
 
 test-slow: $(READY)

@@ -102,7 +102,8 @@ def test_an_interrupted_run_says_that_the_lake_is_whole(tmp_path: Path) -> None:
     time.sleep(1.0)
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err.decode()[-2000:]
+    # A shell shows 130 for both: Python dies of the signal if that came while a library evaluated text (a namedtuple).
+    assert process.returncode in (130, -signal.SIGINT), err.decode()[-2000:]
     assert b"the lake is whole" in err
     (record,) = lake.glob("*/runs/*.json")
     assert json.loads(record.read_text())["status"] == "interrupted"

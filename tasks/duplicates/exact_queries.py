@@ -75,7 +75,7 @@ def _near_in(asked: Queries, chunk: Chunk) -> tuple[NDArray[np.int64], NDArray[n
     for begin in range(0, len(stored), COLUMNS):
         columns = products.screened(stored[begin : begin + COLUMNS])
         for number, rows in enumerate(screened):
-            row, column = products.near(rows, columns, asked.threshold, norms)[0].nonzero(as_tuple=True)
+            row, column, *_ = products.near(rows, columns, asked.threshold, norms)
             cosine = products.cosines(rows.stored, row, columns.stored, column)
             pair = np.column_stack([asked.rows[row.numpy() + ROWS * number], chunk.rows[column.numpy() + begin]])
             upheld = (cosine >= asked.threshold) & (pair[:, 0] != pair[:, 1])

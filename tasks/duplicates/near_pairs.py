@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tasks.duplicates import products
 from tasks.duplicates.assignment import Assigned
-from tasks.duplicates.products import Screened
+from tasks.duplicates.products import Passed, Screened
 from tasks.duplicates.stored import MapParts, Stored, lay_out
 
 if TYPE_CHECKING:
@@ -157,12 +157,9 @@ def _hits(
     room, here = torch.full((len(until),), PAIRS_PER_SAMPLE), torch.arange(len(until))
     found = [Hits(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))]
     for begin, block in columns:
-        end = begin + len(block.stored)
         mine = Screened(rows.stored[here], rows.fast[here]) if len(here) < len(until) else rows
-        near, similarity, slack = products.near(mine, block, batch.threshold, batch.norms)
-        short = int((bound[here] < end).sum())
-        near[:short] &= torch.arange(begin, end) < bound[here[:short], None]
-        row, column, room[here] = _within(near, similarity, batch.threshold + slack, room[here])
+        passed = products.near(mine, block, batch.threshold, batch.norms, bound[here] - begin)
+        row, column, room[here] = _within(passed, batch.threshold, room[here])
         cosine = products.cosines(mine.stored, row, block.stored, column)
         upheld = cosine >= batch.threshold
         found.append(Hits(here[row].numpy()[upheld], column.numpy()[upheld] + begin, cosine[upheld]))
@@ -172,15 +169,15 @@ def _hits(
     return Hits(*(np.concatenate(field) for field in zip(*found, strict=True))), (room <= 0).numpy()
 
 
-def _within(near: Tensor, similarity: Tensor, sure: float, room: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Row and column of the near ones, without what comes after a row's `room` of sure ones; and the room left."""
+def _within(passed: Passed, threshold: float, room: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Row and column of what passed, without what comes after a row's `room` of sure ones; and the room left."""
     import torch
 
-    row, column = near.nonzero(as_tuple=True)
-    certain = similarity[row, column] >= sure
-    counts = torch.bincount(row[certain], minlength=len(near))
+    row, column = passed.row, passed.column
+    certain = passed.similarity >= threshold + passed.slack
+    counts = torch.bincount(row[certain], minlength=len(room))
     if bool((counts > room).any()):
-        first = torch.searchsorted(row, torch.arange(len(near)))
+        first = torch.searchsorted(row, torch.arange(len(room)))
         before = certain.cumsum(0) - certain.long()
         stay = before - before[first.clamp(max=len(row) - 1)][row] < room[row]
         row, column = row[stay], column[stay]

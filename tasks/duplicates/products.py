@@ -108,18 +108,51 @@ def norm_error(stored: Tensor) -> float:
     return max((float((norm - 1).abs().max()) for norm in norms if len(norm)), default=0.0)
 
 
-def near(rows: Screened, columns: Screened, threshold: float, norms: float) -> tuple[Tensor, Tensor, float]:
-    """Which pairs may reach the threshold (cosine), all cosines, and how far these may be wrong. (rows, columns)
+class Passed(NamedTuple):
+    """Pairs that may reach a threshold, row by row."""
+
+    row: Tensor  # (m,) int64
+    column: Tensor  # (m,) int64, ascending in a row
+    similarity: Tensor  # (m,) float32, cosine
+    slack: float  # how far the cosines may be wrong
+
+
+def near(rows: Screened, columns: Screened, threshold: float, norms: float, before: Tensor | None = None) -> Passed:
+    """Which pairs may reach the threshold (cosine); of a row only the columns `before` (rows,) some, which ascend.
 
     `norms` is the largest norm_error of the vectors.
     """
-    similarity = product(rows.fast, columns.fast)
     slack = (HALF_SLACK if half() else SLACK) + 3 * norms
-    found = similarity >= threshold - slack
-    if slack > SLACK and int(found.count_nonzero()) > FEW * len(rows.stored):
-        similarity, slack = unit(rows.stored.to(device())) @ unit(columns.stored.to(device())).T, SLACK
-        found = similarity >= threshold - slack
-    return found.cpu(), similarity.cpu(), slack
+    passed = _at_least(product(rows.fast, columns.fast), threshold, slack, before)
+    if slack > SLACK and len(passed.row) > FEW * len(rows.stored):
+        fine = unit(rows.stored.to(device())) @ unit(columns.stored.to(device())).T
+        passed = _at_least(fine, threshold, SLACK, before)
+    return passed
+
+
+def _at_least(similarity: Tensor, threshold: float, slack: float, before: Tensor | None) -> Passed:
+    """Most rows have no near one: one pass finds those that have, and only these are looked at. Uses similarity up."""
+    import torch
+
+    if before is not None:
+        _blank(similarity, before)
+    highest = similarity.amax(1) if similarity.shape[1] else similarity.new_zeros(0)
+    some = (highest >= threshold - slack).nonzero()[:, 0]
+    looked = similarity[some].float()
+    place = torch.from_numpy((looked >= threshold - slack).cpu().numpy().ravel().nonzero()[0])
+    row, column = some.cpu()[place // max(looked.shape[1], 1)], place % max(looked.shape[1], 1)
+    value = looked.cpu().view(-1)[place]
+    if before is None:
+        return Passed(row, column, value, slack)
+    meant = column < before[row]
+    return Passed(row[meant], column[meant], value[meant], slack)
+
+
+def _blank(similarity: Tensor, before: Tensor) -> None:
+    """Zero in place of what no row asks for, where each row asks for one column more than the row above it."""
+    short = int((before < similarity.shape[1]).sum())
+    if short and int(before[short - 1] - before[0]) == short - 1:
+        similarity[:short].tril_(int(before[0]) - 1)
 
 
 def cosines(left: Tensor, row: Tensor, right: Tensor, column: Tensor) -> NDArray[np.float64]:

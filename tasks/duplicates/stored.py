@@ -5,7 +5,6 @@ Nothing here needs all vectors in memory: files are mapped while a block is read
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,7 +20,7 @@ from tasks.errors import EncoderError
 File = Path | NDArray[np.floating[Any]]
 MapParts = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]
 
-CHUNK = 32_768  # vectors read at a time: 34 MB at d = 512
+CHUNK = 16_384  # vectors read at a time: 17 MB at d = 512
 
 
 class Stored(NamedTuple):
@@ -91,26 +90,28 @@ def gather(vectors: Stored, rows: NDArray[np.int64]) -> NDArray[np.floating[Any]
 def lay_out(vectors: Stored, order: NDArray[np.int64], path: Path) -> float:
     """Write the vectors as .npy in that order, so that neighbours in it are read in one go. Their norm error.
 
-    One process writes: clients of a network file system that share a file can lose each other's rows.
+    One process writes: clients of a network file system that share a file can lose each other's rows. And it writes
+    blocks, not into a map: a page of a map is fetched before it is changed, and a full disk kills who writes there.
     """
-    kind = _open(vectors.files[0]).dtype
-    place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order))
-    np.lib.format.open_memmap(path, "w+", kind, (len(order), vectors.dim))
-    with path.open("r+b") as file:  # a disk that fills up while a map is written kills the process without a word
-        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-    errors = parallel(partial(_put, path), [(chunk, place[chunk.rows]) for chunk in chunks(vectors)])
-    with path.open("r+b"):
-        pass  # a network file system sends what was written when the file is closed, and a map is not
+    shape, kind = (len(order), vectors.dim), _open(vectors.files[0]).dtype
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
+        )
+        begin = file.tell()
+    starts = range(0, len(order), CHUNK)
+    errors = parallel(partial(_put, vectors, path, begin), [(start, order[start : start + CHUNK]) for start in starts])
     return max(errors, default=0.0)
 
 
-def _put(path: Path, item: tuple[Chunk, NDArray[np.int64]]) -> float:
+def _put(vectors: Stored, path: Path, begin: int, item: tuple[int, NDArray[np.int64]]) -> float:
     import torch
 
-    chunk, place = item
-    rows = read(chunk)
-    np.lib.format.open_memmap(path, "r+")[place] = rows
+    start, wanted = item
+    rows = gather(vectors, wanted)
+    with path.open("r+b", buffering=0) as file:
+        file.seek(begin + start * rows.itemsize * rows.shape[1])
+        rows.tofile(file)
     return norm_error(torch.from_numpy(rows))
 
 

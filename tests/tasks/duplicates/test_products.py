@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,12 @@ from tasks.duplicates import products
 from tests.tasks.planted import all_pairs, crowd, planted
 
 
+def together(pairs: products.Passed | np.ndarray) -> set[tuple[int, int]]:
+    """(row, column) of each pair."""
+    row, column = pairs[:2] if isinstance(pairs, products.Passed) else pairs.T
+    return set(zip(row.tolist(), column.tolist(), strict=True))
+
+
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10_000), d=st.sampled_from([2, 8, 64, 512]), threshold=st.floats(0.3, 1), half=st.booleans())
 def test_no_pair_that_reaches_the_threshold_fails_the_screen(seed: int, d: int, threshold: float, half: bool) -> None:
@@ -19,29 +27,39 @@ def test_no_pair_that_reaches_the_threshold_fails_the_screen(seed: int, d: int, 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(products, "half", lambda: half)
         rows = products.screened(torch.from_numpy(vectors))
-        near = products.near(rows, rows, threshold, products.norm_error(rows.stored))[0].numpy()
-    pairs = all_pairs(vectors, threshold)
-    assert near[pairs[:, 0], pairs[:, 1]].all()
+        passed = products.near(rows, rows, threshold, products.norm_error(rows.stored))
+    assert together(all_pairs(vectors, threshold)) <= together(passed)
 
 
 def test_vectors_that_are_not_of_unit_norm_are_compared_by_direction() -> None:
     vectors = planted(200) * np.float16(0.9)
     rows = products.screened(torch.from_numpy(vectors))
-    near = products.near(rows, rows, 0.95, products.norm_error(rows.stored))[0].numpy()
     pairs = all_pairs(vectors, 0.95)
     assert len(pairs) > 10
-    assert near[pairs[:, 0], pairs[:, 1]].all()
+    assert together(pairs) <= together(products.near(rows, rows, 0.95, products.norm_error(rows.stored)))
+
+
+@pytest.mark.parametrize("threshold", [0.003, 0.5, 0.95])
+@pytest.mark.parametrize("bounds", [range(-3, 37), range(40), [0] * 20 + [40] * 20, [5, *range(5, 44)]])
+def test_a_row_is_compared_with_the_columns_before_its_bound(threshold: float, bounds: Sequence[int]) -> None:
+    vectors = planted(40, copies=0.6, apart=0.3)
+    rows = products.screened(torch.from_numpy(vectors))
+    all_of_them = together(products.near(rows, rows, threshold, products.norm_error(rows.stored)))
+    some = products.near(rows, rows, threshold, products.norm_error(rows.stored), torch.tensor(bounds))
+    assert together(some) == {(row, column) for row, column in all_of_them if column < bounds[row]}
 
 
 def test_a_block_of_very_similar_vectors_is_screened_finely(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(products, "half", lambda: True)
     rows = products.screened(torch.from_numpy(crowd(200, apart=0.2)))
     threshold = 0.962
-    near, similarity, error = products.near(rows, rows, threshold, 0.0)
-    assert error == products.SLACK
-    assert similarity.dtype == torch.float32
-    exact = products.unit(rows.stored) @ products.unit(rows.stored).T
-    assert (near == (exact >= threshold - products.SLACK)).float().mean() > 0.999
+    passed = products.near(rows, rows, threshold, 0.0)
+    assert passed.slack == products.SLACK
+    exact = (products.unit(rows.stored) @ products.unit(rows.stored).T).numpy()
+    assert exact[passed.row, passed.column] == pytest.approx(passed.similarity.numpy(), abs=1e-6)
+    sure = np.argwhere(exact >= threshold)
+    assert together(sure) <= together(passed)
+    assert len(passed.row) <= (exact >= threshold - 2 * products.SLACK).sum()
 
 
 def test_cosines_are_rounded_and_never_above_one() -> None:

@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from tasks.duplicates import earlier
 from tasks.duplicates.candidates import METHODS, Found, Search
 from tasks.duplicates.increment import search
-from tasks.duplicates.pair_files import read_known, read_pairs, write_pairs
-from tasks.duplicates.pair_recall import Asked, Band, Estimate, estimate, residual
+from tasks.duplicates.pair_files import QUERIED, read_codes, read_known, read_pairs, write_codes, write_pairs
+from tasks.duplicates.pair_recall import Asked, Band, Earlier, estimate, residual
 from tasks.duplicates.preferred import PREFER, PREFERRED, Pool, read_pool
+from tasks.duplicates.recall_interval import Estimate
 from tasks.duplicates.reference import REASON, Reference, contaminated, without
 from tasks.duplicates.reference import told as reference_told
 from tasks.duplicates.survivors import Settled, check_survivors, settle
@@ -33,7 +35,7 @@ from tasks.files import write_json, write_table
 if TYPE_CHECKING:
     from tasks.lake import MapParts, Version
 
-REVISION = 4
+REVISION = 5
 LARGEST = 5  # groups shown in the summary
 
 
@@ -98,6 +100,7 @@ def run(
         with lake.new_artifact("groups", key) as folder:
             facts, decision = _decided(version, config, map_parts, before, reference)
             write_table(folder / "groups.parquet", facts.pop("groups"))
+            facts.pop("queried").save(folder / earlier.QUERIED)
             write_json(folder / earlier.FACTS, {"revision": REVISION, "inputs": inputs, **facts})
             version.write_decision(decision, key)
     made = json.loads((lake.artifact_path("groups", key) / earlier.FACTS).read_text("utf-8"))
@@ -115,7 +118,7 @@ def _decided(
 ) -> tuple[dict[str, Any], pa.Table]:
     """The groups with the facts on how they came about, and the decision on every sample."""
     first = earlier.survivors(before, version) if before is not None else None
-    pool = read_pool(version, config.prefer, map_parts, first)
+    pool = read_pool(version, config.prefer, map_parts, first, _known_codes(before, version))
     searched = _pairs_key(version, pool, _settings(config, None))
     pairs = _later_key(before, searched) if before is not None else searched
     refused = contaminated(pool, reference, config.threshold, map_parts)
@@ -124,25 +127,34 @@ def _decided(
     ahead = int(first[pool.sample].sum()) if first is not None else 0
     settled = settle(pool.stored, found[:3], pool.leaders(), config.threshold, config.cap, map_parts, ahead)
     table = group_table(pool, settled)
+    leads = settled.leader == np.arange(pool.kinds)
+    asked_before = earlier.asked(before, first, pool, leads) if before is not None and config.cap == 1 else None
+    left, queried = residual(pool.stored, leads, _asked(config, map_parts), asked_before)
     summary = {
-        **summarise(pool, settled, table, config, map_parts),
+        **summarise(pool, settled, table),
+        **check_survivors(pool.stored, settled, pool.leaders(), config.threshold, config.cap),
+        "residual": {"rate": left.estimate, "upper": left.upper, "queries": left.queries, "exact": left.exact},
         **told,
         "parent": _parent(before),
         "reference": reference_told(reference, refused),
     }
     decision = refuse(version.table("decision"), pool.sample[refused], REASON)
-    facts = {"groups": table, "searched": searched, "pairs": pairs, "summary": summary}
+    facts = {"groups": table, "queried": queried, "searched": searched, "pairs": pairs, "summary": summary}
     return facts, decide(decision, pool, settled)
 
 
-def summarise(pool: Pool, settled: Settled, table: pa.Table, config: Config, map_parts: MapParts) -> dict[str, Any]:
+def _known_codes(before: Version | None, version: Version) -> NDArray[np.uint64] | None:
+    if before is None:
+        return None
+    return read_codes(before.artifact("pairs"), earlier.renumbered(before, version), version.rows)
+
+
+def summarise(pool: Pool, settled: Settled, table: pa.Table) -> dict[str, Any]:
     """Facts for gates and reports; nothing in them depends on time or machine."""
     representative, _ = representatives(pool, settled)
     removed = removals(pool, representative)
     digest = pool.table["sha256"].combine_chunks()
     copied = pc.equal(digest.take(pa.array(removed)), digest.take(pa.array(representative[removed])))
-    leads = settled.leader == np.arange(pool.kinds)
-    left = residual(pool.stored, leads, _asked(config, map_parts))
     verdicts = table.group_by("group", use_threads=False).aggregate([("verdict", "count_distinct")])
     return {
         "pairs": len(settled.pairs),
@@ -151,9 +163,7 @@ def summarise(pool: Pool, settled: Settled, table: pa.Table, config: Config, map
         "mixed_groups": pc.sum(pc.greater(verdicts["verdict_count_distinct"], 1)).as_py() or 0,
         "removed": len(removed),
         "removed_exact": pc.sum(copied).as_py() or 0,
-        "residual": {"rate": left.estimate, "upper": left.upper, "queries": left.queries, "exact": left.exact},
         "largest": [portrait(table.filter(pc.equal(table["group"], n))) for n in range(min(LARGEST, len(verdicts)))],
-        **check_survivors(pool.stored, settled, pool.leaders(), config.threshold, config.cap),
     }
 
 
@@ -202,8 +212,11 @@ def _found(
         with version.lake.new_artifact("pairs", key) as folder:
             searched = search(pool.stored, known, config.ask(), folder, map_parts)
             write_pairs(folder, pool, searched)
-            recall, bands = estimate(pool.stored, searched.found, _asked(config, map_parts))
-            how = {"compared": searched.compared, "reach": searched.reach if config.method == "probes" else None}
+            write_codes(folder, pool)
+            asked_before = Earlier(known.queried, searched.new) if known and known.queried is not None else None
+            recall, bands, queried = estimate(pool.stored, searched.found, _asked(config, map_parts), asked_before)
+            queried.save(folder / QUERIED)
+            how = {"compared": len(searched.new), "reach": searched.reach if config.method == "probes" else None}
             write_json(folder / "recall.json", {**_told(recall, bands, searched.found), **how})
     return read_pairs(version.lake.artifact_path("pairs", key), pool)
 

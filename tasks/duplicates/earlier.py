@@ -10,7 +10,9 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from tasks.duplicates.preferred import NOBODY
+from tasks.duplicates import queried
+from tasks.duplicates.pair_recall import Earlier
+from tasks.duplicates.preferred import NOBODY, Pool
 from tasks.files import read_table
 from tasks.samples import KEPT
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from tasks.lake import Version
 
 FACTS = "facts.json"
+QUERIED = "queried.npz"  # the exact queries that estimate the residual rate, and what they found
 
 
 def comparable(previous: Version | None, version: Version, settings: Mapping[str, Any], revision: int) -> bool:
@@ -71,3 +74,17 @@ def survivors(previous: Version, version: Version) -> NDArray[np.bool_]:
             survived[at : at + part.rows] = np.asarray(pc.equal(verdict, KEPT))
         at += part.rows
     return survived
+
+
+def asked(previous: Version, first: NDArray[np.bool_] | None, pool: Pool, leads: NDArray[np.bool_]) -> Earlier | None:
+    """The exact queries among the previous survivors, and the new ones; None where one of the previous went.
+
+    `first` (rows,) as of `survivors`; `leads` (kinds,) are the survivors now.
+    """
+    before = queried.load(previous.artifact("groups") / QUERIED)
+    known = np.zeros(pool.kinds, np.bool_)
+    if first is not None:
+        known[pool.kind[first[pool.sample]]] = True
+    if (leads & known).sum() != before.size.sum():
+        return None
+    return Earlier(before, np.flatnonzero(leads & ~known))

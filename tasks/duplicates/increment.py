@@ -30,7 +30,7 @@ class Searched(NamedTuple):
     """What was found, and at what cost."""
 
     found: Found
-    compared: int  # vectors that were compared with those near to them: the new ones, or all
+    new: NDArray[np.int64]  # (k,), rows that were compared with those near to them: the new ones, or all
     trained: int  # vectors that there were when the centroids were trained
     reach: float  # at which all were searched then
 
@@ -41,10 +41,10 @@ def search(vectors: Stored, known: Known | None, ask: Ask, folder: Path, map_par
     more = find_more(vectors, known, ask.search, folder, map_parts) if known is not None else None
     if known is None or more is None:
         found, reach = find_wider(vectors, ask, folder, map_parts)
-        return Searched(found, n, n, reach)
+        return Searched(found, np.arange(n), n, reach)
     if _clustered(known):
         shutil.copyfile(known.folder / probing.CENTROIDS, folder / probing.CENTROIDS)
-    return Searched(more, n - len(known.row), known.trained, known.reach)
+    return Searched(more, np.setdiff1d(np.arange(n), known.row), known.trained, known.reach)
 
 
 def find_more(vectors: Stored, known: Known, search: Search, folder: Path, map_parts: MapParts) -> Found | None:

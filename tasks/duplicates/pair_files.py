@@ -5,6 +5,8 @@ pairs.parquet       i, j, similarity, step: near pairs of the samples that stand
 saturated.parquet   the samples that may have more near ones than are listed
 searched.npz        the samples that were compared, and their clusters; methods `probes` and `exact`
 centroids.npz       of these clusters; method `probes`
+codes.npz           the samples that were usable, and the codes that tell their vectors apart
+queried.npz         the exact queries that estimate recall, and what they found
 recall.json         what is told of the search
 """
 
@@ -18,8 +20,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from tasks.duplicates import queried
 from tasks.duplicates.candidates import Found
 from tasks.duplicates.preferred import NOBODY, Pool
+from tasks.duplicates.queried import Queried
 from tasks.files import read_table, write_table
 
 if TYPE_CHECKING:
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
 
 COPY_STEP = -1
 SEARCHED = "searched.npz"
+CODES, QUERIED = "codes.npz", "queried.npz"
 
 
 class Known(NamedTuple):
@@ -42,6 +47,7 @@ class Known(NamedTuple):
     trained: int  # vectors that there were when the centroids were trained
     reach: float  # at which all were searched then
     folder: Path  # of the earlier artifact
+    queried: Queried | None  # None where a vector went away
 
 
 def write_pairs(folder: Path, pool: Pool, searched: Searched) -> None:
@@ -60,6 +66,20 @@ def write_pairs(folder: Path, pool: Pool, searched: Searched) -> None:
         clusters = {"home": found.assigned.home, "gap": found.assigned.gap}
         how = {"trained": np.array(searched.trained), "reach": np.array(searched.reach)}
         np.savez(folder / SEARCHED, allow_pickle=False, sample=first, **clusters, **how)
+
+
+def write_codes(folder: Path, pool: Pool) -> None:
+    np.savez(folder / CODES, allow_pickle=False, sample=pool.sample, code=pool.code)
+
+
+def read_codes(folder: Path, number: NDArray[np.int64], rows: int) -> NDArray[np.uint64]:
+    """Of a version's samples, 0 of those that the earlier one had not. (rows, 2); `number` as in read_known."""
+    code = np.zeros((rows, 2), np.uint64)
+    with np.load(folder / CODES) as file:
+        sample, known = number[file["sample"]], file["code"]
+    there = sample != NOBODY
+    code[sample[there]] = known[there]
+    return code
 
 
 def read_pairs(folder: Path, pool: Pool) -> tuple[Found, dict[str, Any]]:
@@ -106,4 +126,5 @@ def read_known(folder: Path, pool: Pool, number: NDArray[np.int64]) -> Known | N
         trained,
         reach,
         folder,
+        queried.load(folder / QUERIED) if there.all() else None,
     )

@@ -35,6 +35,7 @@ class Pool(NamedTuple):
     table: pa.Table  # (n rows) uid, caption, sha256, verdict
     kind: NDArray[np.int64]  # (n,), row of its vector; samples with the same bytes or vector share one
     stored: Stored  # (kinds,) distinct vectors, in order of their most preferred sample
+    code: NDArray[np.uint64]  # (n, 2), what tells the vectors apart
 
     @property
     def kinds(self) -> int:
@@ -62,10 +63,12 @@ def read_pool(
     prefer: Sequence[str] = PREFERRED,
     map_parts: MapParts = parallel,
     first: NDArray[np.bool_] | None = None,
+    known: NDArray[np.uint64] | None = None,
 ) -> Pool:
     """The usable samples of a version in order of preference, and where their vectors lie.
 
-    `first` (rows,) are samples that come before all others, in the same order among themselves.
+    `first` (rows,) are samples that come before all others, in the same order among themselves. `known` (rows, 2) are
+    the codes of the vectors that were read before, 0 of the others: only these are read.
     Raises EncoderError where a usable sample has a zero or non-finite vector, or parts have vectors of several sizes.
     """
     samples = version.table("samples", ["uid", "key", "caption", "width", "height", "sha256", "status"])
@@ -79,10 +82,10 @@ def read_pool(
     sample, table = sample[order], table.take(pa.array(order))
     files = [version.column_path("embedding", part) for part in version.parts]
     vectors = stored(files, sample)
-    stands, kind = np.unique(first_of_kind(table, vectors, map_parts), return_inverse=True)
-    return Pool(
-        sample, table.select(["uid", "caption", "sha256", "verdict"]), kind, vectors._replace(number=sample[stands])
-    )
+    code = codes(table, vectors, map_parts, known)
+    stands, kind = np.unique(first_of_kind(table["sha256"], code), return_inverse=True)
+    facts = table.select(["uid", "caption", "sha256", "verdict"])
+    return Pool(sample, facts, kind, vectors._replace(number=sample[stands]), code)
 
 
 def preference(table: pa.Table, sample: NDArray[np.int64], prefer: Sequence[str]) -> NDArray[np.int64]:
@@ -103,19 +106,28 @@ def preference(table: pa.Table, sample: NDArray[np.int64], prefer: Sequence[str]
     return np.asarray(pc.sort_indices(pa.table(chosen), sort_keys=sort_keys)).astype(np.int64)
 
 
-def first_of_kind(table: pa.Table, vectors: Stored, map_parts: MapParts) -> NDArray[np.int64]:
-    """For each of n samples the first with the same bytes, or else with the same vector. (n,)
+def codes(
+    table: pa.Table, vectors: Stored, map_parts: MapParts, known: NDArray[np.uint64] | None = None
+) -> NDArray[np.uint64]:
+    """128 bits of each of n vectors, those that are `known` as they are. (n, 2)
 
-    The first of a kind stands for it in every search: n identical images are one vector, not n² pairs. `table` has
-    sha256, uid and key.
+    EncoderError where one is zero or not finite; `table` has uid and key.
     """
-    file = np.asarray(table["sha256"].combine_chunks().dictionary_encode().indices)
-    by_file = _first(file)
-    code = np.empty((len(file), 2), np.uint64)
-    work = chunks(vectors)
+    code = np.zeros((len(vectors.number), 2), np.uint64) if known is None else known[vectors.number]
+    work = chunks(vectors, np.flatnonzero(code[:, 0] == 0))
     for chunk, found in zip(work, map_parts(_codes, work), strict=True):
         check_vectors(table, chunk.rows[found[:, 0] == 0])
         code[chunk.rows] = found
+    return code
+
+
+def first_of_kind(sha256: pa.ChunkedArray, code: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """For each of n samples the first with the same bytes, or else with the same vector. (n,)
+
+    The first of a kind stands for it in every search: n identical images are one vector, not n² pairs.
+    """
+    file = np.asarray(sha256.combine_chunks().dictionary_encode().indices)
+    by_file = _first(file)
     alone = np.flatnonzero(by_file == np.arange(len(file)))
     _, same = np.unique(code[alone], axis=0, return_inverse=True)
     by_vector = np.arange(len(file))

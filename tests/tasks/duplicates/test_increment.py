@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tasks import dedup
 from tasks.dedup import Config
-from tasks.duplicates import increment, near_pairs, probing
+from tasks.duplicates import increment, near_pairs, preferred, probing
 from tasks.duplicates.assignment import Assigned
 from tasks.files import read_table, write_array, write_table
 from tasks.lake import Lake, Part, Version, open_lake
@@ -203,6 +203,27 @@ def test_parts_that_come_one_by_one_find_the_pairs_of_a_fresh_search(
     ]
     assert shares[0] > shares[1] - 0.01
     assert shares[0] > 0.97
+
+
+def test_an_increment_reads_and_asks_what_is_new(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors, rows = clustered(monkeypatch)
+    known = run(draft(lake, [*range(7)], 0, vectors, rows), None, recall_queries=210)
+    read: list[int] = []
+    inner = preferred._codes
+    monkeypatch.setattr(preferred, "_codes", lambda chunk: read.append(len(chunk.rows)) or inner(chunk))
+    done = run(draft(lake, [*range(8)], 0, vectors, rows), known, recall_queries=210).summary["dedup"]
+    assert sum(read) == rows
+    assert done["recall"]["queries"] == pytest.approx(210 + 30, abs=2)
+    left = known.summary["dedup"]["residual"]["queries"], done["residual"]["queries"]
+    assert left[0] == 210 < left[1] < 210 + 31
+
+
+def test_where_a_part_went_away_all_are_asked_again(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors, rows = clustered(monkeypatch)
+    known = run(draft(lake, [*range(7)], 0, vectors, rows), None, recall_queries=210)
+    done = run(draft(lake, [*range(1, 8)], 0, vectors, rows), known, recall_queries=210).summary["dedup"]
+    assert done["compared"] < 2 * rows
+    assert done["recall"]["queries"] == done["residual"]["queries"] == 210
 
 
 def test_a_pool_that_grew_to_more_than_twice_its_size_is_searched_anew(

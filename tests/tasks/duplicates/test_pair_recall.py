@@ -7,7 +7,9 @@ import pytest
 
 from tasks.duplicates import candidates
 from tasks.duplicates.candidates import Found, Search, find
-from tasks.duplicates.pair_recall import Asked, Estimate, Stratum, at_most, draw, estimate, interval, missed, residual
+from tasks.duplicates.pair_recall import Asked, draw, estimate, missed, residual
+from tasks.duplicates.queried import Stratum
+from tasks.duplicates.recall_interval import Estimate, at_most, interval
 from tasks.duplicates.stored import stored
 from tests.tasks.planted import all_pairs, crowd, planted
 
@@ -17,7 +19,7 @@ def told(vectors: np.ndarray, found: Found, queries: int) -> Estimate:
 
 
 def left(vectors: np.ndarray, queries: int) -> Estimate:
-    return residual(stored([vectors]), np.ones(len(vectors), np.bool_), Asked(0.95, queries, seed=0))
+    return residual(stored([vectors]), np.ones(len(vectors), np.bool_), Asked(0.95, queries, seed=0))[0]
 
 
 def lossy(vectors: np.ndarray, share: float, seed: int = 0) -> tuple[Found, int]:
@@ -41,7 +43,7 @@ def test_misses_are_counted_at_both_ends_of_a_pair() -> None:
     vectors = planted(300)
     truth = all_pairs(vectors, 0.95)
     nothing = Found(np.empty((0, 2), np.int64), np.empty(0), np.zeros(300, np.bool_), np.empty(0, np.int8))
-    misses = missed(stored([vectors]), nothing, np.arange(300), Asked(0.95, 300, 0))
+    misses = missed(stored([vectors]), nothing, [(300, np.arange(300))], Asked(0.95, 300, 0))
     assert (np.bincount(misses.query, minlength=300) == np.bincount(truth.ravel(), minlength=300)).all()
 
 

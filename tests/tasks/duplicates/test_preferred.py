@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.duplicates.preferred import first_of_kind, preference
+from tasks.duplicates.preferred import codes, first_of_kind, preference
 from tasks.duplicates.stored import stored
 from tasks.errors import EncoderError
 from tests.tasks.planted import planted
@@ -49,8 +49,21 @@ def test_what_has_no_caption_or_size_comes_last() -> None:
     assert preference(some, np.arange(3), ("resolution", "caption")).tolist() == [2, 1, 0]
 
 
+def codes_of(vectors: np.ndarray, rows: pa.Table, known: np.ndarray | None = None) -> np.ndarray:
+    return codes(rows, stored([vectors]), lambda function, items: [function(item) for item in items], known)
+
+
 def kinds(vectors: np.ndarray, rows: pa.Table) -> list[int]:
-    return first_of_kind(rows, stored([vectors]), lambda function, items: [function(item) for item in items]).tolist()
+    return first_of_kind(rows["sha256"], codes_of(vectors, rows)).tolist()
+
+
+def test_vectors_whose_codes_are_known_are_not_read_again() -> None:
+    vectors, rows = planted(5), table(sha256=list("xyzxx"))
+    every = codes_of(vectors, rows)
+    known = every.copy()
+    known[3] = 0
+    vectors[[0, 1, 2, 4]] = np.nan
+    assert (codes_of(vectors, rows, known) == every).all()
 
 
 def test_equal_bytes_are_one_kind_and_so_are_equal_vectors() -> None:

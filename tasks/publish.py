@@ -12,11 +12,12 @@ from tasks.exporting.contract import schema
 from tasks.exporting.exports import write_samples
 from tasks.files import write_text
 from tasks.lake import MapParts, Version
+from tasks.looking import template_report
 from tasks.reporting import card, findings, report, review
 from tasks.reporting.declared import is_address, is_license
 from tasks.words import tokens
 
-REVISION = 3
+REVISION = 4
 KIND = "published"
 
 
@@ -64,7 +65,8 @@ def _key(version: Version, config: Config) -> str:
 def write(version: Version, config: Config, folder: Path) -> None:
     """All that is published of a version, into a folder."""
     write_samples(version, folder / "samples.parquet")
-    write_text(folder / "report.html", report.render(version, config.feature, pictures=config.pictures))
+    families = template_report.context(version) if config.pictures else None
+    write_text(folder / "report.html", report.render(version, config.feature, families, pictures=config.pictures))
     write_text(folder / "README.md", card.render(version.derive("publish", config=dataclasses.asdict(config))))
     if "groups" in version.artifacts:
         review.write_review(folder, review.review(version))

@@ -89,10 +89,10 @@ class Look(NamedTuple):
         return len(self.asked) == len(self.pool.sample)
 
 
-def look(version: Version, seed: int = 0) -> Look:
+def look(version: Version, exact_up_to: int = EXACT_UP_TO, queries: int = QUERIES, seed: int = 0) -> Look:
     """Compare the samples of a version that has embeddings, whatever stage made it.
 
-    Exact up to EXACT_UP_TO distinct vectors; beyond, QUERIES samples in proportion to the parts are compared with all.
+    Exact up to so many distinct vectors; beyond, so many samples in proportion to the parts are compared with all.
     Raises UsageError where the version has no embeddings, EncoderError where a usable sample has no proper vector.
     """
     if "embedding" not in version.columns:
@@ -103,14 +103,14 @@ def look(version: Version, seed: int = 0) -> Look:
     settings: Mapping[str, Any] = version.config.get("dedup") or {}
     pool = read_pool(version, settings.get("prefer", PREFERRED))
     candidate = np.asarray(pc.is_in(pool.table["verdict"], value_set=pa.array([KEPT, DUPLICATE])))
-    if pool.kinds <= EXACT_UP_TO:
+    if pool.kinds <= exact_up_to:
         order, may_stay = _visited(pool, candidate)
         found = survey(gather(pool.stored, order), may_stay, THRESHOLDS)
         asked = np.arange(len(pool.sample))
         copied = np.bincount(pool.kind[candidate], minlength=pool.kinds)[order] > 1
         near = _of_samples(pool, order, found)
         return Look(pool, candidate, asked, *near, _removals(found, copied, int(candidate.sum())))
-    asked = _drawn(pool, seed)
+    asked = _drawn(pool, queries, seed)
     answer = ask(pool.stored, pool.kind[asked])
     near = _with_copies(pool, asked, answer.nearest, answer.neighbour)
     return Look(pool, candidate, asked, *near, _bounds(pool, asked, answer, candidate))
@@ -174,12 +174,12 @@ def _with_copies(
     return np.where(copied, 1.0, nearest), np.where(copied, other, first[neighbour])
 
 
-def _drawn(pool: Pool, seed: int) -> NDArray[np.int64]:
-    """QUERIES rows of the pool, each part in proportion: every k-th in the version's order, from a random start."""
+def _drawn(pool: Pool, queries: int, seed: int) -> NDArray[np.int64]:
+    """So many rows of the pool, each part in proportion: every k-th in the version's order, from a random start."""
     order = np.argsort(pool.sample)
-    step = len(order) / QUERIES
+    step = len(order) / queries
     start = np.random.default_rng(seed).random() * step
-    return np.asarray(order[(start + step * np.arange(QUERIES)).astype(np.int64)])
+    return np.asarray(order[(start + step * np.arange(queries)).astype(np.int64)])
 
 
 def _removals(found: Survey, copied: NDArray[np.bool_], candidates: int) -> list[Removal]:

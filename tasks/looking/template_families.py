@@ -6,6 +6,7 @@ below, all but one are lost, though their captions tell them apart. A team decid
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -19,12 +20,12 @@ from tasks.lake import Version
 from tasks.looking.preview import Look, threshold_of
 from tasks.looking.similarity import cosines
 from tasks.looking.templates import Difference, compare, square
-from tasks.reporting.pictures import thumbnails
+from tasks.reporting.pictures import images, thumbnails
 
 BELOW: Final = 0.05  # cosine: how far below the threshold a pair may be
 DEFAULT: Final = 0.95  # threshold of a version that dedup has not seen
-MOST: Final = 4_000  # pairs whose pictures are compared, some twenty seconds
-OF_ONE_SET: Final = 150  # of these, at most from one connected set, so that a crowd of copies leaves room for others
+MOST: Final = 4_000  # pairs whose pictures are compared: some ten seconds
+SETS: Final = 20  # connected sets among which these are shared at least, so that a crowd of copies leaves room
 OF_ONE_GROUP: Final = 24  # members of a near-duplicate group that are compared with its first
 PIXELS: Final = 128  # of a picture's longer side
 
@@ -48,55 +49,51 @@ class Family(NamedTuple):
 class Found(NamedTuple):
     families: list[Family]
     compared: int  # pairs
+    unread: int  # pairs that were to be compared too, without a picture that could be read again
     of: int  # pairs that there were
-    pictures: dict[int, str | None]
 
 
-def find(version: Version, seen: Look, seed: int = 0) -> Found:
+def find(version: Version, seen: Look, most: int = MOST, seed: int = 0) -> Found:
     """Families among the version's near-duplicate groups and its nearest neighbours down to BELOW the threshold.
 
-    Of each connected set of pairs at most OF_ONE_SET are compared, and of the sets so many, in random order, that MOST
-    pairs are not exceeded; `of` says how many pairs there were.
+    Of each connected set of pairs at most a SETS-th of `most` are compared, at random, the largest sets first; then at
+    most a quarter of `most` between families, the most similar first.
     """
-    threshold = threshold_of(version) or DEFAULT
-    every = sorted({(a, b): c for a, b, c in _grouped(version, seen) + _neighbours(seen, threshold - BELOW)}.items())
-    links = _some([(a, b, c) for (a, b), c in every], seed) if every else []
-    rows = sorted({row for a, b, _ in links for row in (a, b)})
-    pictures = thumbnails(version, rows, PIXELS)
-    squares = {row: square(data) for row, data in pictures.items() if data}
-    told = local_pairs(links, squares)
-    firsts = [one.members[0].row for one in families(told, squares)]
-    told |= local_pairs(_between(seen, firsts, threshold - BELOW), squares)
-    return Found(families(told, squares), len(links), len(every), pictures)
+    floor = (threshold_of(version) or DEFAULT) - BELOW
+    every = sorted({(a, b): c for a, b, c in _grouped(version, seen) + _neighbours(seen, floor)}.items())
+    links = _some([(a, b, c) for (a, b), c in every], most, seed) if every else []
+    squares = {row: square(image) for row, image in images(version, (row for a, b, _ in links for row in (a, b)))}
+    readable = [link for link in links if link[0] in squares and link[1] in squares]
+    told = local_pairs(readable, squares)
+    degree = Counter(row for rows in told for row in rows)
+    firsts = [_first(members, degree) for members in joined(list(told))]
+    told |= local_pairs(_between(seen, firsts, floor, most // 4), squares)
+    return Found(families(told, squares), len(readable), len(links) - len(readable), len(every))
 
 
 Told = dict[tuple[int, int], tuple[Difference, float]]  # template pairs with their cosine
+Squares = Mapping[int, NDArray[np.int16]]  # pictures by row, (3, SIDE, SIDE)
 
 
-def local_pairs(links: Sequence[Link], squares: Mapping[int, NDArray[np.int16]]) -> Told:
-    """Those links that are template pairs; links without both pictures are left out."""
-    told = {(a, b): (compare(squares[a], squares[b]), c) for a, b, c in links if a in squares and b in squares}
+def local_pairs(links: Sequence[Link], squares: Squares) -> Told:
+    """Those links that are template pairs."""
+    told = {(a, b): (compare(squares[a], squares[b]), c) for a, b, c in links}
     return {rows: both for rows, both in told.items() if both[0].local}
 
 
-def families(local: Told, squares: Mapping[int, NDArray[np.int16]]) -> list[Family]:
+def families(local: Told, squares: Squares) -> list[Family]:
     """Template pairs joined, the family with the most members · rank first.
 
     Members that others join need not be a template pair with each other.
     """
-    made = [_family(members, local, squares) for members in joined(list(local))]
+    degree = Counter(row for rows in local for row in rows)
+    made = [_family(members, _first(members, degree), local, squares) for members in joined(list(local))]
     return sorted(made, key=lambda one: (-len(one.members) * one.rank, one.members[0].row))
 
 
-def _family(
-    members: list[int],
-    local: Told,
-    squares: Mapping[int, NDArray[np.int16]],
-) -> Family:
+def _family(members: list[int], first: int, local: Told, squares: Squares) -> Family:
     inside = set(members)
     here = {rows: told for rows, told in local.items() if rows[0] in inside}
-    ends = [row for rows in here for row in rows]
-    first = max(members, key=lambda row: (ends.count(row), -row))
     others = [Member(row, compare(squares[row], squares[first])) for row in members if row != first]
     similar = [cosine for _, cosine in here.values()]
     return Family(
@@ -105,6 +102,11 @@ def _family(
         float(np.median([difference.equal for difference, _ in here.values()])),
         (min(similar), max(similar)),
     )
+
+
+def _first(members: Sequence[int], degree: Mapping[int, int]) -> int:
+    """The member of most pairs; of several the lowest row."""
+    return max(members, key=lambda row: (degree[row], -row))
 
 
 def joined(pairs: Sequence[tuple[int, int]]) -> list[list[int]]:
@@ -147,13 +149,16 @@ def _grouped(version: Version, seen: Look) -> list[Link]:
     return _links(sample[first], sample[row], _cosines(seen, first, row))
 
 
-def _between(seen: Look, rows: Sequence[int], floor: float) -> list[Link]:
-    """Pairs of these rows of the version that are at least `floor` similar: families are joined by their first."""
+def _between(seen: Look, rows: Sequence[int], floor: float, most: int) -> list[Link]:
+    """Pairs of these rows of the version that are at least `floor` similar, the most similar ones: families are joined
+    by their first."""
     place = {int(row): i for i, row in enumerate(seen.pool.sample)}
     here = np.array([place[row] for row in rows], np.int64)
     vectors = gather(seen.pool.stored, seen.pool.kind[here]).astype(np.float32)
     left, right = np.triu(vectors @ vectors.T >= floor, k=1).nonzero()
-    return _links(seen.pool.sample[here[left]], seen.pool.sample[here[right]], _cosines(seen, here[left], here[right]))
+    cosine = _cosines(seen, here[left], here[right])
+    links = _links(seen.pool.sample[here[left]], seen.pool.sample[here[right]], cosine)
+    return sorted(links, key=lambda link: (-link[2], link))[:most]
 
 
 def _cosines(seen: Look, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -167,17 +172,16 @@ def _links(left: NDArray[np.int64], right: NDArray[np.int64], cosine: NDArray[np
     return [(int(a), int(b), float(c)) for a, b, c in zip(low, high, cosine, strict=True)]
 
 
-def _some(links: list[Link], seed: int) -> list[Link]:
+def _some(links: list[Link], most: int, seed: int) -> list[Link]:
     sets = joined([(a, b) for a, b, _ in links])
     of = {row: number for number, members in enumerate(sets) for row in members}
-    number = np.array([of[a] for a, _, _ in links])
+    at = np.array([of[a] for a, _, _ in links])
+    size = np.bincount(at)[at]
     rng = np.random.default_rng(seed)
-    order = rng.permutation(len(links))
-    order = order[np.lexsort((np.arange(len(links)), rng.permutation(len(sets))[number[order]]))]  # set by set
-    at = number[order]
-    start = np.maximum.accumulate(np.where(np.diff(at, prepend=-1) != 0, np.arange(len(at)), 0))
-    order = order[np.arange(len(at)) - start < OF_ONE_SET][:MOST]
-    return [links[i] for i in np.sort(order)]
+    order = np.lexsort((rng.random(len(links)), rng.permutation(len(sets))[at], -size))  # set by set
+    place = np.arange(len(links))
+    start = np.maximum.accumulate(np.where(np.diff(at[order], prepend=-1) != 0, place, 0))
+    return [links[i] for i in np.sort(order[place - start < most // SETS][:most])]
 
 
 def strips(version: Version, found: Found, most: int = 24, members: int = 24) -> list[dict[str, Any]]:
@@ -188,13 +192,14 @@ def strips(version: Version, found: Found, most: int = 24, members: int = 24) ->
     texts = version.table("samples", ["caption"])["caption"].take(place).to_pylist()
     judged = version.table("decision", ["verdict"])["verdict"].take(place).to_pylist()
     told = {row: (text or "", verdict) for row, text, verdict in zip(rows, texts, judged, strict=True)}
+    pictures = thumbnails(version, rows, PIXELS)
     return [
         {
             **family._asdict(),
             "size": len(family.members),
             "members": [
                 {
-                    "data": found.pictures.get(member.row),
+                    "data": pictures[member.row],
                     "caption": told[member.row][0],
                     "verdict": told[member.row][1],
                     "box": [round(100 * edge, 1) for edge in member.difference.box] if member.difference else None,

@@ -17,8 +17,6 @@ contrast is the mean difference in the region, from 0 to 1.
 
 from __future__ import annotations
 
-import base64
-import io
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -30,6 +28,13 @@ SHIFT: Final = 2
 CHANGED: Final = 40  # levels of 255
 CALM: Final = 16
 EQUAL, WITHIN, LEAST = 0.6, 0.6, 10
+AROUND: Final = tuple((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1))
+SHIFTS: Final = tuple(
+    sorted(
+        ((down, right) for down in range(-SHIFT, SHIFT + 1) for right in range(-SHIFT, SHIFT + 1)),
+        key=lambda shift: abs(shift[0]) + abs(shift[1]),
+    )
+)  # pixels, the smallest first
 
 
 class Difference(NamedTuple):
@@ -53,9 +58,8 @@ class Difference(NamedTuple):
         return self.changed >= LEAST and self.equal >= EQUAL and self.within >= WITHIN and self.calm <= CALM
 
 
-def square(data: str) -> NDArray[np.int16]:
-    """A picture's data URI as (3, SIDE, SIDE), in the middle of a white square."""
-    image = Image.open(io.BytesIO(base64.b64decode(data.partition(",")[2]))).convert("RGB")
+def square(image: Image.Image) -> NDArray[np.int16]:
+    """An RGB picture as (3, SIDE, SIDE), in the middle of a white square."""
     scale = SIDE / max(image.size)
     size = (max(round(image.width * scale), 1), max(round(image.height * scale), 1))
     white = Image.new("RGB", (SIDE, SIDE), "white")
@@ -84,26 +88,31 @@ def compare(first: NDArray[np.int16], second: NDArray[np.int16]) -> Difference:
 
 def _aligned(first: NDArray[np.int16], second: NDArray[np.int16]) -> NDArray[np.int16]:
     """The second picture, shifted by whole pixels to where it is most like the first; ties go to the smallest shift."""
-    shifts = [(down, right) for down in range(-SHIFT, SHIFT + 1) for right in range(-SHIFT, SHIFT + 1)]
-    shifts.sort(key=lambda shift: abs(shift[0]) + abs(shift[1]))
-    grey, other = first.sum(axis=0, dtype=np.int16), second.sum(axis=0, dtype=np.int16)[None]
-    wrong = [np.abs(grey - _moved(other, *shift)[0]).sum(dtype=np.int64) for shift in shifts]
-    return _moved(second, *shifts[int(np.argmin(wrong))])
-
-
-def _moved(picture: NDArray[np.int16], down: int, right: int) -> NDArray[np.int16]:
-    """What comes in from outside repeats the edge."""
-    rows, columns = (np.clip(np.arange(SIDE) - by, 0, SIDE - 1) for by in (down, right))
-    return np.ascontiguousarray(picture[:, rows][:, :, columns])
+    grey, other = first.sum(axis=0, dtype=np.int16), _edged(second.sum(axis=0, dtype=np.int16)[None], SHIFT)
+    wrong = [np.abs(grey - _moved(other, SHIFT, shift)[0]).sum(dtype=np.int32) for shift in SHIFTS]
+    return _moved(_edged(second, SHIFT), SHIFT, SHIFTS[int(np.argmin(wrong))])
 
 
 def _apart(first: NDArray[np.int16], second: NDArray[np.int16]) -> NDArray[np.int16]:
     """Each pixel of the first to the most similar of the nine around its place in the second. (SIDE, SIDE)"""
     found = np.full((SIDE, SIDE), 255, np.int16)
-    for down in (-1, 0, 1):
-        for right in (-1, 0, 1):
-            found = np.minimum(found, np.abs(first - _moved(second, down, right)).max(axis=0))
+    edged = _edged(second, 1)
+    for shift in AROUND:
+        red, green, blue = np.abs(first - _moved(edged, 1, shift))
+        np.minimum(found, np.maximum(np.maximum(red, green), blue), out=found)
     return found
+
+
+def _edged(picture: NDArray[np.int16], by: int) -> NDArray[np.int16]:
+    """With so many pixels more on each side, which repeat the edge. (channels, SIDE + 2·by, SIDE + 2·by)"""
+    place = np.clip(np.arange(-by, SIDE + by), 0, SIDE - 1)
+    return picture.take(place, axis=1).take(place, axis=2)
+
+
+def _moved(edged: NDArray[np.int16], by: int, shift: tuple[int, int]) -> NDArray[np.int16]:
+    """The picture inside an edged one, moved down and right by at most `by` pixels."""
+    down, right = by - shift[0], by - shift[1]
+    return edged[:, down : down + SIDE, right : right + SIDE]
 
 
 def _ink(picture: NDArray[np.int16]) -> NDArray[np.bool_]:

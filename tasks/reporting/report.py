@@ -60,14 +60,19 @@ class Picture:
     note: str = ""
 
 
-def render(version: Version, feature: Sequence[str] = (), *, pictures: bool = True) -> str:
-    """The page of a version. `feature`: words whose near-duplicate group is shown first."""
+def render(
+    version: Version, feature: Sequence[str] = (), templates: Mapping[str, Any] | None = None, *, pictures: bool = True
+) -> str:
+    """The page of a version. `feature`: words whose near-duplicate group is shown first; `templates`: what
+    looking/template_report.py found."""
     filters: pages.Filters = {
         "count": count, "share": share, "signed": signed, "figures": figures, "short": short,
         "sentence": sentence, "allowed": allowed, "percent_down": percent_down, "percent_up": percent_up,
         "odds": odds, "percentage_points": percentage_points,
     }  # fmt: skip
-    return pages.render("report.html", filters, context(version, feature, pictures=pictures))
+    return pages.render(
+        "report.html", filters, {**context(version, feature, pictures=pictures), "templates": templates}
+    )
 
 
 def context(version: Version, feature: Sequence[str], *, pictures: bool) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 from tasks import embed
 from tasks.encoding.encoder import encoder, spec_of
 from tasks.files import Digests
-from tasks.looking.templates import LEAST, SIDE, compare
+from tasks.looking.templates import LEAST, compare, square
 from tasks.reading.images import ImageProblem, decode
 from tasks.reading.pools import Raw, list_shards, read_shard
 
@@ -169,7 +169,7 @@ def _applied(edit: Callable[[Image.Image, float], Image.Image], strength: float,
 
 def false_merges(sources: np.ndarray, images: list[Image.Image]) -> tuple[list[float], list[float]]:
     """Of each threshold, the share of pictures near to a different one, and to one that differs beyond a region."""
-    pictures = [_square(image) for image in images]
+    pictures = [square(image) for image in images]
     products = sources @ sources.T
     low, high = np.triu(products >= THRESHOLDS[0], k=1).nonzero()
     told = [compare(pictures[a], pictures[b]) for a, b in zip(low, high, strict=True)]
@@ -183,12 +183,6 @@ def false_merges(sources: np.ndarray, images: list[Image.Image]) -> tuple[list[f
         return [len(np.unique(np.concatenate(ends))) / len(images) for ends in pairs]
 
     return shares(different), shares(beyond)
-
-
-def _square(image: Image.Image) -> np.ndarray:
-    """As looking/templates.py draws a picture. (3, SIDE, SIDE)"""
-    made = ImageOps.pad(image, (SIDE, SIDE), Image.Resampling.BOX, "white")
-    return np.ascontiguousarray(np.asarray(made).transpose(2, 0, 1), np.int16)
 
 
 if __name__ == "__main__":

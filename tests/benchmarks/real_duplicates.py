@@ -1,12 +1,13 @@
 """Deduplication of real pools against exact ground truth, at several thresholds; and what went, judged by pixels.
 
-    python -m tests.benchmarks.real_duplicates POOL… [--sheets FOLDER]
+    python -m tests.benchmarks.real_duplicates POOL… [--clusters K] [--sheets FOLDER]
 
 Pools lie as `sluice curate` reads them; they are embedded with the shipped encoder. `removed` is by the default method,
-`rule` by the same rule on all pairs. `recall` leaves out rows with more near rows than a search keeps; `near survivors`
-are those that another survivor is near to. Each removed picture is compared with the one that stays for it
-(looking/templates.py): the same picture (fewer than LEAST pixels of 64 × 64 differ), one that differs in a region, or
-another one. Sheets show removed pictures beside what stays for them, for a person to judge.
+which compares all with all in pools of this size unless a number of clusters is given; `rule` by the same rule on all
+pairs. `recall` leaves out rows with more near rows than a search keeps; `near survivors`
+are those that another survivor is near to. Each removed picture but for copies of a file is compared with the one that
+stays for it (looking/templates.py): the same picture (fewer than LEAST pixels of 64 × 64 differ), one that differs in a
+region, or another one. Sheets show such pictures beside what stays for them, for a person to judge.
 """
 
 from __future__ import annotations
@@ -27,12 +28,13 @@ import pyarrow.compute as pc
 from tasks import dedup
 from tasks.duplicates.near_pairs import PAIRS_PER_SAMPLE
 from tasks.duplicates.preferred import Pool, read_pool
+from tasks.duplicates.verdicts import NEAR
 from tasks.files import read_table
 from tasks.lake import Version
 from tasks.looking.similarity import cosines, survey
 from tasks.looking.templates import LEAST, compare, square
-from tasks.reporting.pictures import thumbnails
-from tasks.samples import DUPLICATE, KEPT, OK
+from tasks.reporting.pictures import images, thumbnails
+from tasks.samples import KEPT, OK
 from tests.benchmarks.real_pools import embedded, serial
 
 THRESHOLDS = (0.90, 0.92, 0.94, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995, 0.998)
@@ -44,27 +46,30 @@ SHEET = 120  # pairs of a sheet
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("pools", nargs="+", type=Path)
+    parser.add_argument("--clusters", type=int)
     parser.add_argument("--sheets", type=Path)
     asked = parser.parse_args()
     for pool in asked.pools:
         with tempfile.TemporaryDirectory() as home:
             version, _ = embedded(pool, Path(home))
-            measure(version, asked.sheets)
+            measure(version, asked.clusters, asked.sheets)
 
 
-def measure(version: Version, sheets: Path | None) -> None:
+def measure(version: Version, clusters: int | None, sheets: Path | None) -> None:
     pool = read_pool(version)
     vectors = pool.vectors
     may_stay = np.bincount(pool.kind, weights=pool.kept, minlength=len(vectors)) > 0
     rule = survey(vectors, may_stay, THRESHOLDS)
-    pictures = thumbnails(version, pool.sample, 128)
-    squares = {row: square(data) for row, data in pictures.items() if data}
-    print(f"\n{version.lake.pool}: {len(pool.sample):,} usable samples, {len(vectors):,} distinct vectors")
-    heads = ("threshold", "pairs", "recall", "missed", "near survivors", "removed", "rule", "groups", "seconds")
-    print(" | ".join(heads), "| judged: same | region | other | survivors of", " | ".join(CASES))
+    squares = {row: square(image) for row, image in images(version, pool.sample)}
+    filed = np.asarray(pc.value_counts(pool.table["sha256"].combine_chunks()).field("counts"))
+    print(f"\n{version.lake.pool}: {len(pool.sample):,} usable samples, {len(filed):,} different files,", end=" ")
+    print(f"{(filed > 1).sum():,} of them more than once, {len(vectors):,} different vectors;", end=" ")
+    print("clusters:", clusters or "as many as the search chooses")
+    heads = "threshold | pairs | recall | missed | near survivors | removed | copies | rule | groups | seconds"
+    print(heads, "| judged: same | region | other | survivors of", " | ".join(CASES))
     for number, threshold in enumerate(THRESHOLDS):
         start = time.perf_counter()
-        done = dedup.run(version, dedup.Config(threshold=threshold), serial)
+        done = dedup.run(version, dedup.Config(threshold=threshold, clusters=clusters), serial)
         seconds = time.perf_counter() - start
         truth = all_pairs(vectors, threshold)
         found = found_pairs(done, pool)
@@ -74,13 +79,13 @@ def measure(version: Version, sheets: Path | None) -> None:
         judged = judge(done, squares)
         print(
             f"{threshold:g} | {len(truth):,} | {recall:.5f} | {missed:,} | "
-            f"{near_survivors(truth, done, pool):.2%} | {told['removed']:,} | {wanted:,} | "
+            f"{near_survivors(truth, done, pool):.2%} | {told['removed']:,} | {told['removed_exact']:,} | {wanted:,} | "
             f"{told['groups']:,} | {seconds:.1f} | {' | '.join(f'{share:.1%}' for share in judged)} | "
             f"{' | '.join(survivors_of(done, case) for case in CASES)}",
             flush=True,
         )
         if sheets is not None:
-            sheet(done, pictures, sheets / f"{version.lake.pool}-{threshold:g}.html")
+            sheet(done, sheets / f"{version.lake.pool}-{threshold:g}.html")
 
 
 def all_pairs(vectors: np.ndarray, threshold: float, block: int = 2048) -> np.ndarray:
@@ -122,12 +127,12 @@ def near_survivors(truth: np.ndarray, done: Version, pool: Pool) -> float:
 
 
 def removed_pairs(done: Version) -> list[tuple[int, int]]:
-    """Rows of the removed samples and of what stays for them, in random order."""
+    """Rows of the removed samples, copies of a file left out, and of what stays for them; in random order."""
     uids = done.table("samples", ["uid", "status"])
     usable = np.asarray(pc.equal(uids["status"], OK))
     place = {uid: row for row, uid in enumerate(uids["uid"].to_pylist()) if usable[row]}
-    decision = done.table("decision", ["verdict", "duplicate_of"])
-    rows = np.flatnonzero(np.asarray(pc.equal(decision["verdict"], DUPLICATE)))
+    decision = done.table("decision", ["reason", "duplicate_of"])
+    rows = np.flatnonzero(np.asarray(pc.fill_null(pc.equal(decision["reason"], NEAR), False)))
     stays = decision["duplicate_of"].take(pa.array(rows)).to_pylist()
     pairs = [(int(row), place[uid]) for row, uid in zip(rows, stays, strict=True)]
     return [pairs[i] for i in np.random.default_rng(0).permutation(len(pairs))]
@@ -151,11 +156,12 @@ def survivors_of(done: Version, case: str) -> str:
     return f"{here.count(KEPT)} of {len(here)}"
 
 
-def sheet(done: Version, pictures: dict[int, str | None], path: Path) -> None:
+def sheet(done: Version, path: Path) -> None:
     """Removed pictures, each left of what stays for it."""
+    pairs = removed_pairs(done)[:SHEET]
+    pictures = thumbnails(done, {row for pair in pairs for row in pair}, 128)
     cells: Sequence[str] = [
-        "<p>" + "".join(f'<img src="{html.escape(pictures[row] or "")}">' for row in pair)
-        for pair in removed_pairs(done)[:SHEET]
+        "<p>" + "".join(f'<img src="{html.escape(pictures[row] or "")}">' for row in pair) for pair in pairs
     ]
     style = (
         "body{display:grid;grid-template-columns:repeat(8,1fr);gap:8px}img{width:76px;height:76px;object-fit:contain}"

@@ -90,13 +90,10 @@ def test_a_pair_is_two_samples_of_that_cosine(tmp_path: Path) -> None:
             assert 0 not in pair.rows
 
 
-def test_a_large_pool_is_asked_by_a_sample_and_what_goes_is_bounded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = seen(version(tmp_path, POOL))
-    monkeypatch.setattr(preview, "EXACT_UP_TO", 10)
-    monkeypatch.setattr(preview, "QUERIES", 120)
-    found = seen(version(tmp_path, POOL))
+def test_a_large_pool_is_asked_by_a_sample_and_what_goes_is_bounded(tmp_path: Path) -> None:
+    made = version(tmp_path, POOL)
+    whole = seen(made)
+    found = preview.preview(made, look(made, exact_up_to=10, queries=120))
     assert (found.exact, found.asked) == (False, 120)
     for bound, known in zip(found.removals, whole.removals, strict=True):
         assert bound.removed is None and bound.share is None

@@ -59,14 +59,21 @@ def test_members_of_a_group_are_compared_with_its_first(version: Version) -> Non
     assert (0, 6) in {link[:2] for link in template_families._grouped(grouped, preview.look(grouped))}
 
 
-def test_pairs_are_cut_set_by_set_so_that_a_crowd_leaves_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(template_families, "OF_ONE_SET", 5)
-    crowd = [(0, i, 0.97) for i in range(1, 50)]
-    pairs = [(100 + 2 * i, 101 + 2 * i, 0.97) for i in range(4)]
-    some = template_families._some(crowd + pairs, seed=0)
-    assert set(pairs) <= set(some) and len(some) == 9
-    monkeypatch.setattr(template_families, "MOST", 6)
-    assert len(template_families._some(crowd + pairs, seed=0)) == 6
+CROWD = [(0, i, 0.97) for i in range(1, 50)]
+PAIRS = [(100 + 2 * i, 101 + 2 * i, 0.97) for i in range(4)]
+THREE = [(200, 201, 0.97), (200, 202, 0.97), (201, 202, 0.97)]
+
+
+def test_pairs_are_cut_set_by_set_so_that_a_crowd_leaves_room() -> None:
+    some = template_families._some(CROWD + PAIRS, most=100, seed=0)
+    assert set(PAIRS) <= set(some) and len(some) == 9
+
+
+def test_where_there_are_too_many_pairs_the_largest_sets_are_compared() -> None:
+    many = [(1000 + 2 * i, 1001 + 2 * i, 0.97) for i in range(200)]
+    some = template_families._some(many + THREE + CROWD, most=100, seed=0)
+    assert len(some) == 100
+    assert set(THREE) <= set(some) and len(set(CROWD) & set(some)) == 5
 
 
 def test_connected_rows_are_joined_in_order() -> None:
@@ -74,9 +81,22 @@ def test_connected_rows_are_joined_in_order() -> None:
     assert template_families.joined([]) == []
 
 
-def test_a_pool_that_is_gone_has_no_families_and_no_error(version: Version, tmp_path: Path) -> None:
+def test_a_pool_that_is_gone_has_no_families_and_says_how_many_pairs_could_not_be_read(
+    version: Version, tmp_path: Path
+) -> None:
+    whole = found(version)
+    assert whole.compared == whole.of > 0 and whole.unread == 0
     (tmp_path / "pool").rename(tmp_path / "elsewhere")
-    assert found(version).families == []
+    assert found(version) == template_families.Found([], 0, whole.of, whole.of)
+
+
+def test_where_all_families_are_near_each_other_the_most_similar_ones_are_compared(version: Version) -> None:
+    seen, clocks = preview.look(version), range(0, COUNT, 3)
+    every = template_families._between(seen, clocks, floor=0.9, most=100)
+    assert len(every) == 8 * 7 // 2
+    some = template_families._between(seen, clocks, floor=0.9, most=5)
+    assert len(some) == 5
+    assert min(cosine for *_, cosine in some) >= max(cosine for *_, cosine in set(every) - set(some))
 
 
 def test_families_are_told_as_json(version: Version) -> None:
@@ -92,7 +112,7 @@ def test_the_page_shows_pairs_and_frames_and_escapes_captions(tmp_path: Path) ->
         write_array(made.lake.column_path("embedding", "e", part.part), np.ones((part.rows, 4), np.float16))
     made = made.derive("embed", columns={"embedding": "e"})
     seen = preview.look(made)
-    families = template_families.Found([], 0, 0, {})
+    families = template_families.Found([], 0, 0, 0)
     text = page(made, preview.preview(made, seen), template_families.strips(made, families))
     assert "<script>" not in text
     assert "&lt;script&gt;" in text

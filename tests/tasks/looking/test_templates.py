@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from tasks.looking.templates import SIDE, compare, square
+from tasks.looking.templates import SIDE, _aligned, compare, square
 
 Draw = Callable[[ImageDraw.ImageDraw], object]
 
@@ -19,13 +17,7 @@ def drawn(*strokes: Draw, size: tuple[int, int] = (SIDE, SIDE), ground: str = "w
     image = Image.new("RGB", size, ground)
     for stroke in strokes:
         stroke(ImageDraw.Draw(image))
-    return square(uri(image))
-
-
-def uri(image: Image.Image) -> str:
-    out = io.BytesIO()
-    image.save(out, "PNG")
-    return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode()
+    return square(image)
 
 
 def dial(pen: ImageDraw.ImageDraw) -> None:
@@ -51,6 +43,12 @@ def test_the_same_picture_shifted_or_compressed_is_no_template() -> None:
     assert not compare(clock, np.roll(clock, (2, -1), axis=(1, 2))).local
     noise = np.random.default_rng(0).integers(-12, 13, clock.shape)
     assert not compare(clock, np.clip(clock + noise, 0, 255).astype(np.int16)).local
+
+
+def test_a_shift_brings_in_what_the_edge_repeats() -> None:
+    clock = drawn(dial, hand(0, -18))
+    inside = np.pad(clock[:, 2:, :-1], ((0, 0), (0, 2), (1, 0)), mode="edge")  # two up and one to the right
+    assert (_aligned(clock, inside)[:, 2:, :-1] == clock[:, 2:, :-1]).all()
 
 
 def test_a_recoloured_picture_differs_everywhere() -> None:
@@ -94,7 +92,7 @@ def test_the_order_of_two_pictures_changes_neither_share_nor_rank() -> None:
 
 
 def test_a_wide_picture_lies_in_the_middle_of_a_white_square() -> None:
-    found = square(uri(Image.new("RGB", (200, 50), "black")))
+    found = square(Image.new("RGB", (200, 50), "black"))
     assert found.shape == (3, SIDE, SIDE)
     assert (found[:, 0] == 255).all() and (found[:, 31] == 0).all()
 

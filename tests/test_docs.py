@@ -94,6 +94,19 @@ def test_every_command_that_printed_a_figure_is_there() -> None:
     assert modules and all((ROOT / f"{name.replace('.', '/')}.py").is_file() for name in modules)
 
 
+def test_every_measured_figure_names_the_command_that_prints_it() -> None:
+    tables = re.findall(r"\| what \| command \| here \|\n.*\n((?:\|.*\n)+)", (DOCS / "measured.md").read_text("utf-8"))
+    assert len(tables) > 4
+    for table in tables:
+        commands = [row.split(" | ")[1] for row in table.splitlines()]
+        assert commands[0] != "the same"
+        assert all(re.match(r"`(?:make|python -m) |the same$", command) for command in commands), commands
+
+
+def test_the_readme_stays_short() -> None:
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 130
+
+
 def test_every_key_of_the_configuration_has_a_meaning() -> None:
     text = _made()["configuration.md"]
     rows = re.findall(r"^\| (`\w+`) \| .* \| (.*) \|$", text, re.M)

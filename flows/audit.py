@@ -16,16 +16,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from prefect import flow
 
+from flows.checks.secrets import without_secrets
 from flows.serving.attended import skipped, unattended
 from flows.serving.parameters import Days, Name, Place, PoolName, TomlFile
 from flows.shown.markdown import plain, table
 from flows.shown.plot import Row, forest
 from flows.shown.progress import Reporter
+from tasks.ages import made_before
 from tasks.errors import UsageError
 from tasks.files import write_text
 from tasks.groups.comparison import Asked, compare
 from tasks.groups.term_groups import TermGroups, read_groups
-from tasks.lake import Lake, Version, find_pool, retirement
+from tasks.lake import Lake, Version, find_pool
+from tasks.manifests import retirement
 from tasks.reporting.wording import figures, signed
 from tasks.words.phrases import longest_phrases
 from tasks.words.tokens import tokenise
@@ -57,17 +60,18 @@ def audit(
     for keyword in keywords or []:
         if not tokenise(keyword):
             raise UsageError(f"keywords: {keyword!r} has no letter or digit; a word or phrase was expected")
-    home, reporter = find_pool(Path(lake), pool), Reporter()
-    if unattended() and home.latest() is None:
-        return skipped(f"pool {home.pool!r} has no complete version yet: there is nothing to compare")
-    found = home.version(version)
-    known = read_groups(Path(groups)) if groups is not None else None
-    told = [_drift(found, *other, keywords, known) for other in earlier(home, found, days)]
-    text = markdown(found, told)
-    reporter.summary("drift", text, f"Drift of version {found.number} of {home.pool}")
-    if out is not None:
-        write(Path(out), text, told)
-    return [{"since": one.since, **one.facts} for one in told]
+    with without_secrets():
+        home, reporter = find_pool(Path(lake), pool), Reporter()
+        if unattended() and home.latest() is None:
+            return skipped(f"pool {home.pool!r} has no complete version yet: there is nothing to compare")
+        found = home.version(version)
+        known = read_groups(Path(groups)) if groups is not None else None
+        told = [_drift(found, *other, keywords, known) for other in earlier(home, found, days)]
+        text = markdown(found, told)
+        reporter.summary("drift", text, f"Drift of version {found.number} of {home.pool}")
+        if out is not None:
+            write(Path(out), text, told)
+        return [{"since": one.since, **one.facts} for one in told]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,14 +88,9 @@ def earlier(lake: Lake, version: Version, days: int) -> list[tuple[str, Version 
     """The version published before, and the newest complete one of so many days ago; None where there is none."""
     before = version.manifest["previous"]
     month = datetime.now(UTC) - timedelta(days=days)
-    old = [
-        number
-        for number in lake.numbers()
-        if number != version.number
-        and (facts := lake.manifest(number))["complete"]
-        and "retired" not in facts
-        and datetime.fromisoformat(facts["created_at"]) <= month
-    ]
+    others = {number: lake.manifest(number) for number in lake.numbers() if number != version.number}
+    ends = {number: facts for number, facts in others.items() if facts["complete"] and "retired" not in facts}
+    old = made_before(ends, month)
     return [
         ("the version before", lake.version(before) if before is not None else None),
         (f"{days} days ago", lake.version(old[-1]) if old else None),

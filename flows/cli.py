@@ -62,7 +62,7 @@ def demo(
 
 @app.command()
 def curate(
-    pool: Annotated[str, typer.Argument(metavar="POOL", help="A folder, a shard, a glob or a brace list.")],
+    pool: Annotated[str, typer.Argument(metavar="POOL", help="A folder, shard, glob or brace list, or s3://bucket/…")],
     lake: LakeOption = HERE,
     name: Annotated[str | None, typer.Option("--pool", help="The pool's name; default the folder's.")] = None,
     config: Annotated[Path | None, typer.Option("--config", help="A TOML file.")] = None,

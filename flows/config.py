@@ -14,6 +14,7 @@ from tasks import audit, dedup, embed, filter, gates, ingest, publish, reweight
 from tasks.classifying.category_spec import with_specification
 from tasks.errors import ConfigError
 from tasks.groups.term_groups import read_groups
+from tasks.labels.labels import read_labels
 from tasks.weights.declarations import NO_GROUPS, declare, refuse_unknown
 from tasks.weights.targets import read_targets
 
@@ -39,15 +40,19 @@ class CurateConfig:
 
 
 def check_declared(config: CurateConfig) -> None:
-    """Read the files of term groups and targets before any work begins.
+    """Read the files that are named before any work begins: labels, overrides, hashes, term groups, targets.
 
-    Raises ConfigError: a file that cannot be read, a wrong value, a name that nothing has.
+    Raises ConfigError: a file that cannot be read, a wrong value, a name that nothing has. LabelsError: labels.
     """
     if config.dedup.reference is not None and config.embed.embeddings is not None:
         raise ConfigError(
             "dedup.reference: images can be compared with a pool that is embedded here; this one comes with its "
             "embeddings (embed.embeddings): leave one of the two out"
         )
+    filter.read_beside(config.filter)
+    for category in config.filter.category:
+        if category.labels:
+            read_labels(Path(category.labels), category.name)
     groups = read_groups(Path(config.audit.groups)) if config.audit.groups else NO_GROUPS
     weights = config.reweight
     named = weights.groups or config.audit.groups

@@ -11,9 +11,10 @@ from typing import Any
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
+from flows.checks.secrets import without_secrets
 from flows.checks.self_check import check_writable
 from flows.config import CurateConfig, check_declared, read_config
-from flows.inputs import inputs_key, nothing_new
+from flows.inputs import committed_before, inputs_key, nothing_new, remember
 from flows.runtime import Runtime, decoders
 from flows.serving.attended import awaits_shards, completed, patiently, retries, skipped, unattended, unless_held
 from flows.serving.parameters import DaskAddress, Place, PoolName, TomlFile, Workers
@@ -24,17 +25,17 @@ from flows.shown.record import Record, code_revision, recorded
 from flows.shown.stage_markdown import failure_markdown, run_markdown, stage_markdown
 from flows.shown.texts import failure, stage_line
 from flows.stages import STAGES, Stage, Work, audited
-from tasks import gates
+from tasks import committing, gates
 from tasks.errors import GateFailed, LakeError, PoolError, UsageError
 from tasks.files import digests
 from tasks.forgetting import forget
 from tasks.keeping import migrations
-from tasks.lake import Lake, Version, digest_of, open_lake
+from tasks.lake import Lake, Version, open_lake
 from tasks.lock import hold, now
 from tasks.reading.pools import Shard, list_shards, shard_digest
 from tasks.records.collector import collector
 from tasks.records.telling import Telling
-from tasks.storing.addresses import is_copy, located
+from tasks.storing.addresses import is_copy, located, shown
 
 
 @flow(name="curate", log_prints=False)
@@ -50,7 +51,7 @@ def curate(
     """Curate a pool into a gated, recorded, published dataset version. What is done already is not done again.
 
     Args:
-        pool: The pool: a folder, a shard, a glob or a brace list.
+        pool: The pool: a folder, a shard, a glob or a brace list; on this machine, or at s3://bucket/folder.
         lake: The folder of all pools.
         name: The pool's name; by default the folder's.
         config: A TOML file; by default all defaults.
@@ -64,7 +65,8 @@ def curate(
     if unattended() and awaits_shards(pool):
         return skipped(f"no shard has arrived in {pool} yet")
     session = Session(Runtime(dask, workers), Reporter(), stage_task)
-    return unless_held(lambda: told(run_curate(pool, Path(lake), name, settings, session)))
+    with without_secrets():
+        return unless_held(lambda: told(run_curate(pool, Path(lake), name, settings, session)))
 
 
 def told(outcome: dict[str, Any]) -> Any:
@@ -93,9 +95,9 @@ def run_curate(pool: str, root: Path, name: str | None, config: CurateConfig, se
     source, shards = list_shards(pool)
     root = located(root)
     if root.absolute().is_relative_to(source.absolute()):
-        raise UsageError(f"the lake {root} would lie inside the pool {source}; give another folder with --lake")
+        raise UsageError(f"the lake {shown(root)} would lie inside the pool {pool}; give another folder with --lake")
     check_writable(root / (name or pool_name(source)))
-    lake = patiently(lambda: open_lake(root, name or pool_name(source), str(source.absolute())), reporter.say)
+    lake = patiently(lambda: open_lake(root, name or pool_name(source), shown(source.absolute())), reporter.say)
     record = Record(lake.pool, pool_name(source))
     with ExitStack() as stack:
         dead = patiently(lambda: stack.enter_context(hold(lake.home, record.id)), reporter.say)
@@ -159,6 +161,8 @@ class Run:
             return self.outcome(latest)
         for stage in STAGES:
             self.call(stage.name)(self, stage)
+        if latest is not None and self.version.number == latest.number:
+            remember(self.lake, latest, self.inputs)
         facts = f"{self.lake.pool}, version {self.version.number}"
         self.reporter.summary("run", run_markdown(self.version), f"What came of the run: {facts}")
         self.show_links(self.version)
@@ -182,11 +186,11 @@ class Run:
         draft = stage.run(version, self.work)
         if stage.audited:
             draft = audited(draft, self.work)
-        content = draft.content()
+        content = committing.content(draft)
         gate = [dataclasses.asdict(result) for result in self.judged(stage, draft)]
-        done = self.finished(digest_of(content), gate)
+        done = committed_before(self.lake, self.previous, committing.digest_of(content), gate)
         if done is None:
-            done = self.lake.commit(draft, content, self.facts(stage, version, gate))
+            done = committing.commit(draft, content, self.facts(stage, version, gate))
         self.record.versions.append(done.number or 0)
         took = self.record.took(stage.name, self.reporter.seconds(), self.runtime.parts_done - parts_done, done.rows)
         line = stage_line(stage.name, done)
@@ -206,18 +210,6 @@ class Run:
             self.reporter.summary(stage.name, failure_markdown(text, draft, results, shown), what)
             raise GateFailed(text)
         return results
-
-    def finished(self, digest: str, gate: list[dict[str, Any]]) -> Version | None:
-        """The same version, judged alike, if the latest run or one that did not end has committed it."""
-        newest = self.previous.number or 0 if self.previous is not None else 0
-        chain = set(ancestors(self.lake, self.previous))
-        for number in reversed(self.lake.numbers()):
-            if number > newest or number in chain:
-                manifest = self.lake.manifest(number)
-                given_up = "retired" in manifest or (manifest["complete"] and number > newest)  # rolled back from
-                if manifest["digest"] == digest and manifest["gate"] == gate and not given_up:
-                    return self.lake.version(number)
-        return None
 
     def facts(self, stage: Stage, parent: Version, gate: list[dict[str, Any]]) -> dict[str, Any]:
         complete = stage is STAGES[-1]
@@ -249,16 +241,7 @@ def stage_task(name: str) -> Any:
 
     @task(name=name, task_run_name=name, cache_policy=NO_CACHE, persist_result=False, **retries())
     def run_stage(run: Run, stage: Stage) -> None:
-        run.step(stage)
+        with without_secrets():
+            run.step(stage)
 
     return run_stage
-
-
-def ancestors(lake: Lake, version: Version | None) -> list[int]:
-    """The numbers of a version and of those that it was made from."""
-    found: list[int] = []
-    number = version.number if version is not None else None
-    while number is not None:
-        found.append(number)
-        number = lake.manifest(number)["parent"]
-    return found

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
+from flows.checks.secrets import without_secrets
 from flows.checks.self_check import check_writable
 from flows.config import CurateConfig, read_config
 from flows.runtime import Runtime
@@ -30,7 +31,7 @@ from tasks.labelling import active, round_report
 from tasks.labelling.active import Ask
 from tasks.labelling.desk import newest_rounds
 from tasks.labels.rounds import Round, latest_round
-from tasks.lake import Lake, find_pool
+from tasks.lake import Lake, MapParts, Version, find_pool
 from tasks.lock import hold
 from tasks.storing.copying import refuse
 
@@ -74,7 +75,8 @@ def label(
     if when == "answered" and not wanted:
         return skipped("; ".join(filter(None, waiting.values())) or "no category has a round yet")
     session = (Runtime(dask, workers), Reporter())
-    return unless_held(lambda: run_label(home, wanted, ask, *session, round_task))
+    with without_secrets():
+        return unless_held(lambda: run_label(home, wanted, ask, *session, round_task))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,4 +194,12 @@ def plainly(name: str) -> Callable[..., Round]:
 
 def round_task(name: str) -> Any:
     """A Prefect task named after its category."""
-    return task(name=f"label {name}", cache_policy=NO_CACHE, persist_result=False, **retries())(active.open_round)
+
+    @task(name=f"label {name}", cache_policy=NO_CACHE, persist_result=False, **retries())
+    def open_round(
+        version: Version, category: Category, ask: Ask, embedding: embed.Config, map_parts: MapParts
+    ) -> Round:
+        with without_secrets():
+            return active.open_round(version, category, ask, embedding, map_parts)
+
+    return open_round

@@ -131,7 +131,7 @@ class Runtime:
                 if refused := _refused(problem):
                     raise UsageError(
                         f"--dask: the certificate at {self.address}, or ours there, was refused: {refused}; renew it, "
-                        f"or correct what {TLS}* names"
+                        f"set the clock of this machine or that one, or correct what {TLS}* names"
                     ) from problem
                 raise Unavailable(
                     f"no Dask scheduler answered at {self.address} ({problem}); start one with `dask scheduler`, or "

@@ -11,6 +11,7 @@ from typing import Any
 
 from prefect import flow
 
+from flows.checks.secrets import without_secrets
 from flows.config import read_config
 from flows.serving.parameters import Cosine, Name, Neighbors, Place, PoolName, TomlFile
 from flows.shown.progress import Reporter
@@ -50,13 +51,14 @@ def search(
         out: A folder for the picture sheet and the tables.
         config: The TOML file of curate, where its encoder is a file.
     """
-    found = find_pool(Path(lake), pool).version(version)
-    asked = Asked(Path(images), Path(control) if control else None, searching.Config(above, neighbors, index))
-    told = run_search(found, asked, Path(config) if config else None)
-    if out is not None:
-        write(told, found, asked.images, Path(out))
-    Reporter().summary("search", markdown(told))
-    return told
+    with without_secrets():
+        found = find_pool(Path(lake), pool).version(version)
+        asked = Asked(Path(images), Path(control) if control else None, searching.Config(above, neighbors, index))
+        told = run_search(found, asked, Path(config) if config else None)
+        if out is not None:
+            write(told, found, asked.images, Path(out))
+        Reporter().summary("search", markdown(told))
+        return told
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,18 +21,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.errors import LakeError
-from tasks.storing import objects
+from tasks.storing import copying, objects, streams
 from tasks.storing.addresses import is_copy
-from tasks.storing.copying import put
+from tasks.storing.copying import forget_listings, put, put_folder
 
-TEMPORARY = ".tmp-"  # what a name begins with until the file or folder is whole
+TEMPORARY = copying.TEMPORARY
 NUMPY_FULL = ("Not enough free space", " requested and ")
 
 
 class Digests:
     """sha256 of files, remembered by path, size, and times of modification and of change.
 
-    The time of change notices a file that was replaced with its time of modification kept (cp -p, rsync -t).
+    The time of change notices a file that was replaced with its time of modification kept (cp -p, rsync -t). An object
+    of a store is known by what its listing tells.
     """
 
     def __init__(self, home: Path) -> None:
@@ -51,7 +52,7 @@ class Digests:
         state, known = _state(path), self.remembered(path)
         if known is not None:
             return known
-        with path.open("rb") as file:
+        with streams.opened(path) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         self.known[str(path)] = [*state, digest]
         self.changed = True
@@ -68,7 +69,9 @@ class Digests:
             self.changed = False
 
 
-def _state(path: Path) -> list[int]:
+def _state(path: Path) -> list[Any]:
+    if streams.in_store(path):
+        return list(streams.known(path))  # bytes, tag, time of change
     stat = path.stat()
     return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
 
@@ -125,6 +128,26 @@ def write_aside(path: Path) -> Iterator[Path]:
             aside.unlink(missing_ok=True)
 
 
+@contextmanager
+def write_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill, renamed to `path` when the block ends without an exception. Raises as `writing` does."""
+    aside = path.parent / f"{TEMPORARY}{uuid.uuid4().hex}"
+    with writing(path):
+        aside.mkdir(parents=True)
+        try:
+            yield aside
+            for file in aside.rglob("*"):
+                if file.is_file():
+                    sync(file)
+            if path.exists():
+                return  # its name is the digest of what it was made from: what is there is the same
+            put_folder(aside, path)
+            aside.rename(path)
+            sync(path.parent)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
 def write_new(path: Path, text: str) -> bool:
     """A file of a name that was free, whole or not at all; whether it was. Of several who try at once one succeeds."""
     aside = path.parent / f"{TEMPORARY}{uuid.uuid4().hex}"
@@ -134,7 +157,9 @@ def write_new(path: Path, text: str) -> bool:
             aside.write_text(text, "utf-8")
             sync(aside)
             if is_copy(path):
-                return objects.create(path, text.encode()) and bool(aside.replace(path))
+                made = objects.create(path, text.encode())
+                forget_listings(path.parent)  # whoever took the name, it is known from here on
+                return made and bool(aside.replace(path))
             os.link(aside, path)
             sync(path.parent)
         except FileExistsError:

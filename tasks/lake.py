@@ -1,4 +1,4 @@
-"""The lake: column groups that are row-aligned with their part, and a log of versions. Only this file knows paths.
+"""The lake: column groups that are row-aligned with their part, and a log of versions.
 
     <root>/<pool>/
       pool.json                           format number and the pool's source
@@ -22,26 +22,20 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import re
-import shutil
-import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from tasks import references
+from tasks import manifests, pool_file, references
 from tasks.errors import LakeError, UsageError
-from tasks.files import TEMPORARY, digests, read_table, sync, write_json, write_new, write_table, writing
-from tasks.lake_format import FORMAT, check_format, release
-from tasks.samples import DECISION, SAMPLES, SCORE, count_verdicts
-from tasks.storing import copying, lease, objects
+from tasks.files import digests, read_table, write_folder, write_table
+from tasks.samples import DECISION, SAMPLES, SCORE
+from tasks.storing import copying, objects
 from tasks.storing.addresses import is_copy, located, shown
-
-_NAME = re.compile(r"[\w][\w.-]*")
 
 MapParts = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]
 
@@ -101,6 +95,10 @@ class Version:
     def artifact(self, kind: str) -> Path:
         return self.lake.artifact_path(kind, self.artifacts[kind])
 
+    def artifact_file(self, kind: str, name: str) -> Path:
+        """One file of an artifact, without its others; it exists if the artifact has it."""
+        return copying.fetch_file(self.lake.artifact_place(kind, self.artifacts[kind]) / name)
+
     def derive(
         self,
         stage: str,
@@ -146,29 +144,13 @@ class Version:
     def whole(self) -> Version:
         """This version. LakeError where it was retired, or where files of it are gone."""
         if "retired" in self.manifest:
-            raise LakeError(retirement(self.manifest))
+            raise LakeError(manifests.retirement(self.manifest))
         if missing := self.missing():
             raise LakeError(
                 f"version {self.number} lacks {missing[0]} and {len(missing) - 1} more files; restore them, or run "
                 "`sluice curate` again, which makes what is missing anew"
             )
         return self
-
-    def content(self) -> dict[str, Any]:
-        """What the digest covers: parts, column files by content, artifacts by key, configuration, verdict counts."""
-        files = {
-            f"{group}-{key}": {p.part: self.lake.digest(self.column_path(group, p)) for p in self.parts}
-            for group, key in sorted(self.columns.items())
-        }
-        return {
-            "stage": self.stage,
-            "parts": [dataclasses.asdict(part) for part in self.parts],
-            "columns": dict(self.columns),
-            "files": files,
-            "artifacts": dict(self.artifacts),
-            "config": dict(self.config),
-            "counts": count_verdicts(self.table("decision", ["verdict"])),
-        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -208,25 +190,9 @@ class Lake:
         copying.fetch_folder(path, whole=True)
         return path.is_dir()
 
-    @contextmanager
-    def new_artifact(self, kind: str, key: str) -> Iterator[Path]:
+    def new_artifact(self, kind: str, key: str) -> AbstractContextManager[Path]:
         """A folder to fill, which becomes the artifact when the block ends without an exception."""
-        final = self.artifact_place(kind, key)
-        folder = final.parent / f"{TEMPORARY}{uuid.uuid4().hex}"
-        with writing(final):
-            folder.mkdir(parents=True)
-            try:
-                yield folder
-                for file in folder.rglob("*"):
-                    if file.is_file():
-                        sync(file)
-                if final.exists():
-                    return  # the same inputs were worked on before; what is there is the same
-                copying.put_folder(folder, final)
-                folder.rename(final)
-                sync(final.parent)
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
+        return write_folder(self.artifact_place(kind, key))
 
     @staticmethod
     def key(*facts: Any) -> str:
@@ -239,29 +205,12 @@ class Lake:
         return digests(self.home).of(path)
 
     def numbers(self) -> list[int]:
-        folder = self.home / "versions"
-        if is_copy(folder):
-            names = copying.listing(folder, fresh=True)
-            copying.fetch(folder / name for name in names)
-            return sorted(int(name[:-5]) for name in names)
-        return sorted(int(path.stem) for path in folder.glob("[0-9]*.json"))
+        """The versions' numbers, oldest first."""
+        return manifests.numbers(self.home)
 
     def manifest(self, number: int) -> dict[str, Any]:
         """What was committed; with `retired` (at, by) where the version's files were given up since."""
-        path = self.home / "versions" / f"{number:06d}.json"
-        copying.fetch([path])
-        retired = self.retired_path(number)
-        try:
-            found: dict[str, Any] = json.loads(path.read_text("utf-8"))
-            return found | {"retired": json.loads(retired.read_text("utf-8"))} if retired.exists() else found
-        except FileNotFoundError:
-            known = ", ".join(map(str, self.numbers())) or "none"
-            raise UsageError(f"there is no version {number} of pool {self.pool!r}; there are: {known}") from None
-        except json.JSONDecodeError as problem:
-            raise LakeError(f"{path} is damaged ({problem}); restore it from a backup, or remove it") from None
-
-    def retired_path(self, number: int) -> Path:
-        return self.home / "retired" / f"{number:06d}.json"
+        return manifests.read(self.home, number)
 
     def versions(self) -> list[Version]:
         return [self.version(number) for number in self.numbers()]
@@ -273,7 +222,8 @@ class Lake:
             if found is None:
                 raise UsageError(f"pool {self.pool!r} has no complete version yet; run `sluice curate` first")
             return found
-        manifest = self.manifest(int(reference) if str(reference).isdigit() else self._tagged(str(reference)))
+        text = str(reference)
+        manifest = self.manifest(int(text) if text.isdigit() else references.tagged(self.home, text))
         return Version(
             lake=self,
             stage=manifest["stage"],
@@ -286,15 +236,6 @@ class Lake:
             manifest=manifest,
         )
 
-    def _tagged(self, name: str) -> int:
-        tags = references.current(self.home)
-        if name not in tags:
-            known = ", ".join(sorted(set(tags) - {references.LATEST})) or "none"
-            raise UsageError(
-                f"a version is a number, `latest` or a tag, not {name!r}; see `sluice versions`; tags are: {known}"
-            )
-        return tags[name].version or 0
-
     def latest(self) -> Version | None:
         """The newest version that ends a run; what `latest` was rolled back to, until a newer run ends."""
         back = references.current(self.home).get(references.LATEST)
@@ -305,59 +246,13 @@ class Lake:
                 return self.version(number)
         return None
 
-    def commit(self, draft: Version, content: Mapping[str, Any], facts: Mapping[str, Any]) -> Version:
-        """Write the manifest and link it to the next free number: exclusive, whole or not at all.
-
-        `content` is the draft's; `facts` are what the digest does not cover: parent, previous, run, gate, code,
-        created_at, complete, inputs.
-        """
-        copying.ensure(self.place(group, key, p.part) for group, key in draft.columns.items() for p in draft.parts)
-        copying.ensure(self.artifact_place(kind, key) for kind, key in draft.artifacts.items())
-        lease.check(self.home)
-        while True:
-            number = max(self.numbers(), default=0) + 1
-            manifest = {"format": FORMAT, "version": number, "digest": digest_of(content), **content, **facts}
-            manifest["summary"] = dict(draft.summary)
-            text = json.dumps(manifest, indent=1, ensure_ascii=False)
-            if write_new(self.home / "versions" / f"{number:06d}.json", text):
-                digests(self.home).save()
-                return self.version(number)
-
-
-def retirement(manifest: Mapping[str, Any]) -> str:
-    """What to say of a version whose files were given up."""
-    facts, number = manifest["retired"], manifest["version"]
-    return (
-        f"version {number} was retired at {facts['at']} by {facts['by']}: its files were given up, its manifest stays "
-        f"(`sluice show {number}`); choose another one of `sluice versions`"
-    )
-
-
-def digest_of(content: Mapping[str, Any]) -> str:
-    """sha256 of a version's content."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
 
 def open_lake(root: Path, pool: str, source: str | None = None) -> Lake:
     """The pool's folder, made when a source is given. LakeError: another format, or the name has another source."""
-    if not _NAME.fullmatch(pool):
-        raise UsageError(f"a pool's name is letters, digits, '.', '_' and '-', not {pool!r}; give one with --pool")
-    lake, where = Lake(located(root), pool), shown(root)
+    pool_file.check_name(pool)
+    lake = Lake(located(root), pool)
     copying.refresh(lake.home)
-    path = lake.home / "pool.json"
-    if not path.exists():
-        if source is None:
-            raise UsageError(f"there is no pool {pool!r} in the lake {where}; run `sluice curate POOL --lake {where}`")
-        facts = {"format": FORMAT, "release": release(), "pool": pool, "source": source, "id": uuid.uuid4().hex}
-        write_json(path, facts)
-        return lake
-    facts = json.loads(path.read_text("utf-8"))
-    check_format(path, facts)
-    if source is not None and facts["source"] != source:
-        raise UsageError(
-            f"the lake {where} has a pool {pool!r} from {facts['source']}; this one is from {source}: "
-            "give it a name of its own with --pool"
-        )
+    pool_file.ensure(lake.home, source)
     return lake
 
 

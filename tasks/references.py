@@ -45,6 +45,17 @@ def current(home: Path) -> dict[str, Reference]:
     return {name: entry for name, entry in found.items() if entry.version is not None}
 
 
+def tagged(home: Path, name: str) -> int:
+    """The version that a tag is on. UsageError where there is no such tag."""
+    tags = current(home)
+    if name not in tags:
+        known = ", ".join(sorted(set(tags) - {LATEST})) or "none"
+        raise UsageError(
+            f"a version is a number, `latest` or a tag, not {name!r}; see `sluice versions`; tags are: {known}"
+        )
+    return tags[name].version or 0
+
+
 def check_tag(name: str) -> None:
     """UsageError where a tag may not be called so."""
     if not _TAG.fullmatch(name) or name.lower() == LATEST:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
-from tasks.errors import ConfigError, UsageError
+from tasks.errors import ConfigError, SluiceError, Unavailable, UsageError
 
 SHORTEST: Final = 8  # characters of a variable's value that is hidden: a shorter one would hide half the text
 _NAME: Final = re.compile(
@@ -15,6 +17,7 @@ _NAME: Final = re.compile(
     r"|auth[_-]?string|notify[_-]?url|connection[_-]?url)(?:[_.-]|$)",
     re.IGNORECASE,
 )
+_TEMPLATE: Final = re.compile(r"\s*\{\{[^{}]*\}\}\s*")  # Prefect's, of a block or a variable: no secret, but its place
 _PASSWORD: Final = re.compile(r"(?<=://)[^/@\s'\"]*:[^/@\s'\"]+(?=@)")  # of an address, with its user
 _KNOWN: Final = re.compile(
     r"\b(?:AKIA[0-9A-Z]{16}|hf_[A-Za-z0-9]{30,}|gh[pousr]_[A-Za-z0-9]{36,}|pnu_[A-Za-z0-9]{30,}|xox[abprs]-[\w-]{20,})"
@@ -44,13 +47,15 @@ def refuse_arguments(arguments: Sequence[str]) -> None:
             )
 
 
-def refuse_keys(values: Mapping[str, Any], where: str) -> None:
-    """ConfigError where a configuration holds a secret: it goes into manifests, which everybody reads."""
+def refuse_keys(values: Mapping[str, Any], where: str, goes: str = "into run records and manifests") -> None:
+    """ConfigError where a configuration holds a secret: it `goes` where others read it."""
     for path, value in _leaves(values):
-        if isinstance(value, str) and (named_so(path.rpartition(".")[2]) or held_in(value)):
+        if not isinstance(value, str) or _TEMPLATE.fullmatch(value):
+            continue
+        if named_so(path.rpartition(".")[2]) or held_in(value):
             raise ConfigError(
-                f"{where}: {path} looks like a secret, and a configuration goes into run records and manifests; take "
-                "it out, change it where it is valid, and set the new one in the environment"
+                f"{where}: {path} looks like a secret, and a configuration goes {goes}; take it out, change it where "
+                "it is valid, and set the new one in the environment"
             )
 
 
@@ -73,3 +78,23 @@ def hidden(text: str, environment: Mapping[str, str] | None = None) -> str:
     for value in sorted(values, key=len, reverse=True):
         text = text.replace(value, "***")
     return _KNOWN.sub("***", _PASSWORD.sub("***", text))
+
+
+@contextmanager
+def without_secrets() -> Iterator[None]:
+    """Let an exception that tells a secret go on without it: Prefect's server keeps, and shows, what a run raised.
+
+    One of ours stays what it is. Of another, what may pass by itself becomes Unavailable, the rest a SluiceError.
+    """
+    try:
+        yield
+    except Exception as problem:
+        told = "".join(traceback.format_exception(problem))  # with what it came from
+        if hidden(told) == told:
+            raise
+        if isinstance(problem, SluiceError):
+            kind, text = type(problem), str(problem)
+        else:
+            passing = isinstance(problem, (ConnectionError, TimeoutError))
+            kind, text = Unavailable if passing else SluiceError, f"{type(problem).__name__}: {problem}"
+        raise kind(hidden(text)).with_traceback(problem.__traceback__) from None

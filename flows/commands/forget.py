@@ -10,7 +10,8 @@ import typer
 
 from flows.commands.options import HERE, JsonOption, LakeOption, PoolOption, show, tell
 from tasks.errors import LakeError, UsageError
-from tasks.lake import Lake, find_pool, retirement
+from tasks.lake import Lake, find_pool
+from tasks.manifests import retirement
 
 SHOWN = 20  # files or samples named
 

@@ -57,8 +57,10 @@ def status_text(facts: Mapping[str, Any]) -> Any:
         lines.append(model_line(facts["model"]))
     if facts["certificate"]:
         lines.append(facts["certificate"]["sentence"])
-    else:
+    elif facts["model"]:
         lines.append(f"Not certified; `sluice label plan {facts['category']}` says what labels could certify.")
+    else:
+        lines.append(f"There is no classifier yet; `sluice label next {facts['category']}` is where it begins.")
     return Group(table, Text(), Text("\n".join([*lines, *facts["advice"]])))
 
 

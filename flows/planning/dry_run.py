@@ -29,7 +29,7 @@ from tasks.keeping import rates
 from tasks.lake import Lake, Part, Version, open_lake
 from tasks.reading.pools import Shard, list_shards, shard_digest
 from tasks.reporting.wording import plural
-from tasks.storing.addresses import located
+from tasks.storing.addresses import located, shown
 from tasks.storing.copying import refresh
 from tasks.weights.declarations import declare
 
@@ -68,7 +68,7 @@ def dry_run(pool: str, root: Path, name: str | None, config: CurateConfig) -> Dr
 def _opened(root: Path, name: str, source: Path) -> Lake:
     """The pool's folder; one that is not there yet stays so."""
     refresh(root / name)
-    return open_lake(root, name, str(source.absolute())) if (root / name / "pool.json").exists() else Lake(root, name)
+    return open_lake(root, name, shown(source.absolute())) if (root / name / "pool.json").exists() else Lake(root, name)
 
 
 def _remembered(lake: Lake, shard: Shard) -> str | None:
@@ -147,10 +147,11 @@ def remark(found: DryRun) -> str:
     times = [step.seconds for step in found.steps if step.seconds is not None]
     whole = len(times) == len(found.steps)
     low, high = (sum(time[end] for time in times) for end in (0, 1))
-    amount = sum(step.bytes or 0 for step in found.steps)
+    known = [step.bytes for step in found.steps if step.bytes is not None]
+    amount = f"About {in_bytes(sum(known))}" if known else "It is not known yet how much there is"
     took = f"{_time((low, high))} in all, as in {plural(found.runs, 'earlier run')} of this pool" if whole else ""
     lines = [took or "No rate is known yet for every stage: the runs of this pool measure it."]
-    lines.append(f"About {in_bytes(amount)} to write; {in_bytes(found.free)} are free. Nothing was written.")
+    lines.append(f"{amount} to write; {in_bytes(found.free)} are free. Nothing was written.")
     lines.append("Whether gates pass, and what labels among new samples change, only a run finds out.")
     return "\n".join(lines)
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from tasks.errors import LakeHeld, Unavailable
+from tasks.reading.pools import is_empty
+from tasks.storing.addresses import is_address
 
 T = TypeVar("T")
 
@@ -72,6 +74,8 @@ def completed(why: str, name: str = "Completed") -> Any:
 
 
 def awaits_shards(pool: str) -> bool:
-    """Whether the pool is a folder in which nothing has arrived yet."""
+    """Whether the pool is a folder in which nothing has arrived yet, here or in a store."""
+    if is_address(pool):
+        return is_empty(pool)
     folder = Path(pool)
     return folder.is_dir() and not any(folder.iterdir())

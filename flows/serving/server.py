@@ -17,13 +17,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Final
 from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from flows.checks.self_check import check_api
 from tasks.errors import Unavailable, UsageError
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
 
 SECONDS: Final = 90  # that a slow machine may take to start it; 6 to 12 are usual
 LOOPBACK: Final = "127.0.0.1"
@@ -96,15 +99,31 @@ def _named() -> Iterator[None]:
 
     named = get_current_settings().api
     check_api(str(named.url), named.auth_string.get_secret_value() if named.auth_string else "")
+    address = _shown(str(PREFECT_API_URL.value()))
     with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}), get_client(sync_client=True) as client:
         if (problem := client.api_healthcheck()) is not None:
-            address = _shown(str(PREFECT_API_URL.value()))
             raise Unavailable(
                 f"no Prefect server answers at PREFECT_API_URL, {address} ({problem}); start it with "
                 "`prefect server start`, correct the address, or unset it to use one of our own"
             )
+        _check_known(client, address)
     with _in_our_words():
         yield
+
+
+def _check_known(client: SyncPrefectClient, address: str) -> None:
+    """UsageError where the server asks for a password that we have not: its health check asks nobody."""
+    from httpx import HTTPStatusError, codes
+
+    try:
+        client.api_version()
+    except HTTPStatusError as problem:
+        if problem.response.status_code != codes.UNAUTHORIZED:
+            raise
+        raise UsageError(
+            f"the Prefect server at {address} refused the password, or wants one; set PREFECT_API_AUTH_STRING here to "
+            "what PREFECT_SERVER_API_AUTH_STRING is there"
+        ) from None
 
 
 def _shown(url: str) -> str:

@@ -7,7 +7,7 @@ SLUICE_LAKE_URL        where a web server serves the folder of all pools; a brow
 from __future__ import annotations
 
 import os
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from tasks.errors import UsageError
 from tasks.lake import Version
@@ -24,7 +24,8 @@ def links(version: Version) -> dict[str, tuple[str, str]]:
     found = {}
     where = f"{version.lake.pool}, version {version.number}"
     if dashboard := _address("SLUICE_DASHBOARD_URL"):
-        found["dashboard"] = (dashboard, f"The dashboard of {where}")
+        asked = urlencode({"pool": version.lake.pool, "version": version.number})
+        found["dashboard"] = (f"{dashboard}/?{asked}", f"The dashboard of {where}")
     if (lake := _address("SLUICE_LAKE_URL")) and "published" in version.artifacts:
         report = version.artifact("published").relative_to(version.lake.root) / "report.html"
         found["report"] = (f"{lake}/{quote(report.as_posix())}", f"The report of {where}")

@@ -3,13 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from fnmatch import fnmatchcase
+from typing import Any, Final
 
 from tasks.gates import Result
 from tasks.lake import Version
 from tasks.reporting.wording import short
 
-SHOWN = 5  # broken shards
+SHOWN: Final = 5  # broken shards
+ADVICE: Final = {  # failed metrics → what to do next
+    ("filtered_share",): (
+        "add labels near the threshold, lower the category's recall, or raise gates.max_filtered on purpose"
+    ),
+    ("certified_*",): (
+        "`sluice label plan CATEGORY` says what a budget of labels can certify, `sluice label next CATEGORY "
+        "--labels 0 --certify N` draws them; or lower the gate's bound on purpose"
+    ),
+    ("quarantined_share",): "mend the pool, or raise gates.max_quarantined on purpose",
+    ("duplicate_share",): "raise dedup.threshold, or raise gates.max_duplicates on purpose",
+    ("pair_recall", "residual_rate"): (
+        'near-duplicates were missed: set dedup.method to "exact" or fewer dedup.clusters, or accept them with '
+        "gates.min_pair_recall or gates.max_residual on purpose"
+    ),
+    ("audit.*",): (
+        "see the audit's tables (`sluice audit`), restore the group or declare a target ([reweight]), change "
+        "what the filter takes, or change the bound in [[gates.audit]] on purpose"
+    ),
+    ("effective_sample_share",): (
+        "restore fewer terms, lower reweight.cap, or lower gates.min_effective_sample_share on purpose"
+    ),
+    ("kept",): "see what took the samples out, mend the pool or the configuration, or lower gates.min_kept on purpose",
+}
 
 
 def stage_line(stage: str, version: Version) -> str:
@@ -81,29 +105,8 @@ def smaller_removals(facts: dict[str, Any]) -> list[str]:
 
 
 def _advice(metrics: set[str]) -> str:
-    if "filtered_share" in metrics:
-        return "add labels near the threshold, lower the category's recall, or raise gates.max_filtered on purpose"
-    if any(metric.startswith("certified_") for metric in metrics):
-        return (
-            "`sluice label plan CATEGORY` says what a budget of labels can certify, `sluice label next CATEGORY "
-            "--labels 0 --certify N` draws them; or lower the gate's bound on purpose"
-        )
-    if "quarantined_share" in metrics:
-        return "mend the pool, or raise gates.max_quarantined on purpose"
-    if "duplicate_share" in metrics:
-        return "raise dedup.threshold, or raise gates.max_duplicates on purpose"
-    if metrics & {"pair_recall", "residual_rate"}:
-        return (
-            'near-duplicates were missed: set dedup.method to "exact" or fewer dedup.clusters, or accept them with '
-            "gates.min_pair_recall or gates.max_residual on purpose"
-        )
-    if any(metric.startswith("audit.") for metric in metrics):
-        return (
-            "see the audit's tables (`sluice audit`), restore the group or declare a target ([reweight]), change "
-            "what the filter takes, or change the bound in [[gates.audit]] on purpose"
-        )
-    if "effective_sample_share" in metrics:
-        return "restore fewer terms, lower reweight.cap, or lower gates.min_effective_sample_share on purpose"
-    if "kept" in metrics:
-        return "see what took the samples out, mend the pool or the configuration, or lower gates.min_kept on purpose"
+    """The first advice that fits a failed metric."""
+    for patterns, advice in ADVICE.items():
+        if any(fnmatchcase(metric, pattern) for pattern in patterns for metric in metrics):
+            return advice
     return "this is not expected of any pool; keep the run's record, and report it"

@@ -13,6 +13,8 @@ from infra.dashboard import chosen, labelling, look
 from infra.dashboard.pages import bias, compare, duplicates, filter, lineage, overview, samples
 from tasks.errors import SluiceError, UsageError
 from tasks.lake import Lake, find_pool
+from tasks.storing.addresses import is_copy
+from tasks.storing.copying import LISTED
 
 SIDEBAR: Final = 230  # pixels; the page has the rest
 
@@ -56,7 +58,14 @@ def _of_pool(page: Page) -> Callable[[], None]:
 def _lake() -> Lake:
     if len(sys.argv) < 2:
         raise UsageError("a lake was expected; start this page with `sluice dashboard`")
-    return find_pool(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None)
+    root, pool = Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None
+    return _stored(str(root), pool) if is_copy(root) else find_pool(root, pool)
+
+
+@st.cache_resource(ttl=LISTED, show_spinner=False)
+def _stored(root: str, pool: str | None) -> Lake:
+    """A pool in a store, brought up to date at most every LISTED seconds, whoever looks."""
+    return find_pool(Path(root), pool)
 
 
 PAGES: Final = {

@@ -12,6 +12,7 @@ from tasks.lake import Lake, Version
 from tasks.references import LATEST
 
 KEY: Final = "version"  # of the widget, and in the address: ?version=12
+POOL: Final = "pool"  # in the address of a run's link, which another pool's dashboard must not answer
 
 
 def version(lake: Lake) -> Version:
@@ -41,7 +42,16 @@ def options(lake: Lake) -> list[str]:
 
 
 def choose(lake: Lake) -> None:
-    """The choice in the sidebar. An address with a version that is not there shows `latest`."""
+    """The choice in the sidebar. An address with a version that is not there shows `latest`.
+
+    UsageError where the address names another pool than the one that is shown.
+    """
+    asked = st.query_params.get(POOL, lake.pool)
+    if asked != lake.pool:
+        raise UsageError(
+            f"the address asks for the pool {asked!r}, and this dashboard shows {lake.pool!r}; start one with `sluice "
+            f"dashboard --pool {asked}`, or leave `pool` out of the address"
+        )
     with st.sidebar:
         st.text(lake.pool)
         st.selectbox("Version", options(lake), key=KEY, bind="query-params", persist_state="session")

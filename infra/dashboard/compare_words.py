@@ -44,7 +44,7 @@ def show(before: Version, after: Version) -> None:
 
 
 def _audited(version: Version) -> Path | None:
-    return version.artifact("audit") / "words.parquet" if "audit" in version.artifacts else None
+    return version.artifact_file("audit", "words.parquet") if "audit" in version.artifacts else None
 
 
 def _at_once(before: Version, after: Version, paths: Sequence[Path | None], search: str, least: int) -> None:

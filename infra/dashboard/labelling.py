@@ -15,7 +15,13 @@ from tasks.errors import SluiceError, UsageError
 from tasks.labelling.desk import LONGEST_NAME, Desk, Queue, annotator_name, blocked_uids, newest_rounds, open_queue
 from tasks.lake import Lake
 from tasks.reporting.thumbnail_cache import ThumbnailCache
+from tasks.storing.addresses import is_copy
 
+QUEUELESS: Final = "No category of this pool has a queue; `sluice label next CATEGORY` writes one. Then reload."
+STORED: Final = (
+    "This lake is in an object store, where nothing is labelled. Label in a copy of it in a folder, and give what "
+    "`sluice label export` writes as the category's labels."
+)
 SINGLE: Final = "One at a time"
 VIEWS: Final = {SINGLE: single.queue, "Grid": grid.grid, "Disagreements": single.disagreements}
 
@@ -33,7 +39,7 @@ def _page(lake: Lake) -> None:
     names = list(newest_rounds(lake))  # of a to z, 0 to 9, _ and -: no Markdown
     if not names:
         st.subheader("Nothing to label yet")
-        st.write("No category of this pool has a queue; `sluice label next CATEGORY` writes one. Then reload.")
+        st.write(STORED if is_copy(lake.root) else QUEUELESS)
         return
     annotator = _annotator()
     if annotator is None:

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 import streamlit as st
 
 from infra.dashboard.lake_sql import AN_HOUR
+from tasks import manifests
 from tasks.errors import LakeError
 from tasks.lake import Lake
 from tasks.records.job_runs import read_record
@@ -44,7 +45,7 @@ def entries(lake: Lake) -> list[Entry]:
 def _stamp(lake: Lake, number: int) -> tuple[float, bool]:
     """What changes where a deletion request took a caption from the manifest, or the version was retired."""
     path = lake.home / "versions" / f"{number:06d}.json"
-    return path.stat().st_mtime if path.exists() else 0.0, lake.retired_path(number).exists()
+    return path.stat().st_mtime if path.exists() else 0.0, manifests.retired_path(lake.home, number).exists()
 
 
 @st.cache_resource(max_entries=10_000, ttl=AN_HOUR, show_spinner=False)

@@ -118,8 +118,9 @@ def _refuse_other_folders(out: Path) -> None:
 def _require_raqm() -> None:
     if not features.check("raqm"):
         raise PoolError(
-            "Drawing emoji needs Pillow with raqm, which joins their parts; this Pillow has none. "
-            "Install Pillow's own wheel (pip install --force-reinstall pillow), then run again."
+            "Drawing emoji needs Pillow with raqm, which joins their parts; this Pillow has none. Install what its own "
+            "wheel loads (apt-get install libfribidi0), or that wheel (pip install --force-reinstall pillow), then run "
+            "again."
         )
 
 

@@ -27,7 +27,7 @@ PAIRS_PER_SAMPLE = 64
 WHOLE = 8_192  # vectors that are compared with a cluster at a time; products are at most WHOLE × COLUMNS
 COLUMNS = 4_096
 FIRST = 1_024  # columns of the first product of a large cluster: in a crowd each row finds enough among them
-TASK = 16_384  # vectors at home in the clusters of one task
+TASK = 8_192  # vectors at home in the clusters of one task
 
 
 class Near(NamedTuple):

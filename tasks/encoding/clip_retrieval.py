@@ -84,6 +84,11 @@ def _read(folder: Path) -> Given:
 
 def _files(folder: Path) -> list[tuple[Path, Path]]:
     """Embedding files with their metadata files, in order. ConfigError where the layout is another."""
+    if "s3:/" in str(folder):  # the configuration's own folder may stand before it
+        raise ConfigError(
+            f"embed.embeddings: a folder on this machine was expected, {folder} was found; copy it from the store, and "
+            "name the copy"
+        )
     numbers = [path.stem.removeprefix("img_emb_") for path in folder.glob("img_emb/img_emb_*.npy")]
     numbers = sorted((n for n in numbers if n.isdigit()), key=lambda n: (int(n), n))
     pairs = [(folder / "img_emb" / f"img_emb_{n}.npy", folder / "metadata" / f"metadata_{n}.parquet") for n in numbers]

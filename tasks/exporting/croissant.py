@@ -12,9 +12,10 @@ from urllib.parse import quote
 
 import pyarrow as pa
 
+from tasks import committing
 from tasks.exporting import tar_contents
 from tasks.exporting.contract import schema
-from tasks.lake import Version, digest_of
+from tasks.lake import Version
 
 CROISSANT: Final = "http://mlcommons.org/croissant/1.1"
 RAI: Final = "http://mlcommons.org/croissant/RAI/1.0"
@@ -100,7 +101,7 @@ def text(value: Mapping[str, Any]) -> str:
 
 def identifier(version: Version) -> str:
     """The version's digest, by which its exports know each other."""
-    return f"sha256:{version.manifest.get('digest') or digest_of(version.content())}"
+    return f"sha256:{committing.digest(version)}"
 
 
 def _file_object(file: File) -> dict[str, Any]:

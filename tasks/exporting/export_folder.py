@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
+from tasks import committing
 from tasks.errors import LakeError, UsageError
 from tasks.files import TEMPORARY
-from tasks.lake import Version, digest_of
+from tasks.lake import Version
 from tasks.samples import KEPT
 
 
@@ -52,8 +53,7 @@ def _named(version: Version) -> str:
 
 def identity(version: Version) -> dict[str, Any]:
     """What an export.json begins with: the pool, and the version's number and digest."""
-    digest = version.manifest.get("digest") or digest_of(version.content())
-    return {"pool": version.lake.pool, "version": version.number, "digest": digest}
+    return {"pool": version.lake.pool, "version": version.number, "digest": committing.digest(version)}
 
 
 @contextmanager

@@ -15,10 +15,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from PIL import Image
 
+from tasks import committing
 from tasks.errors import PoolError, UsageError
 from tasks.exporting.contract import contract_parts, schema
 from tasks.files import read_table, write_aside, write_json
-from tasks.lake import Part, Version, digest_of
+from tasks.lake import Part, Version
 from tasks.reading.images import FORMATS
 from tasks.reading.pools import read_shard
 from tasks.reading.raw import IMAGES, Raw, Shard, as_text, ending_of
@@ -64,7 +65,7 @@ def export_webdataset(version: Version, out: Path, source_root: str | None = Non
     shards = source_shards(version, source_root)
     names = _names(version.parts)
     _refuse_others(Path(out), names)
-    digest = version.manifest.get("digest") or digest_of(version.content())
+    digest = committing.digest(version)
     files: list[dict[str, Any]] = []
     for part, name in zip(version.parts, names, strict=True):
         rows = _kept(version, part)

@@ -7,12 +7,14 @@ from datetime import datetime
 from typing import NamedTuple
 
 from tasks import references
+from tasks.ages import made_before
 from tasks.files import write_json
 from tasks.keeping.contents import remove
 from tasks.keeping.tags import withdrawn
 from tasks.labels.rounds import Round, read_rounds
 from tasks.lake import Lake
 from tasks.lock import now
+from tasks.manifests import retired_path
 from tasks.references import LATEST, user
 
 
@@ -36,7 +38,7 @@ def retirable(lake: Lake, age: Age) -> list[int]:
     newest = complete[-1] if complete else 0
     young = set(complete[-age.keep :]) if age.keep is not None else set()
     if age.before is not None:
-        young |= {n for n, facts in manifests.items() if datetime.fromisoformat(facts["created_at"]) >= age.before}
+        young |= manifests.keys() - set(made_before(manifests, age.before))
     stay = young | named(lake) | of_rounds(lake) | {number for number in manifests if number > newest}
     stay |= set(withdrawn(lake))
     stay |= {parent for number in stay for parent in _ancestors(number, manifests)}
@@ -77,7 +79,7 @@ def retire(lake: Lake, numbers: Iterable[int]) -> list[int]:
     facts = {"at": now(), "by": user()}
     marked = list(numbers)
     for number in marked:
-        write_json(lake.retired_path(number), facts)
+        write_json(retired_path(lake.home, number), facts)
     tagged = named(lake)
-    remove(lake.retired_path(number) for number in set(marked) & tagged)
+    remove(retired_path(lake.home, number) for number in set(marked) & tagged)
     return [number for number in marked if number not in tagged]

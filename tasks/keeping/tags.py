@@ -10,8 +10,9 @@ from __future__ import annotations
 from tasks import references
 from tasks.errors import LakeError, UsageError
 from tasks.keeping import migrations
-from tasks.lake import Lake, retirement
+from tasks.lake import Lake
 from tasks.lock import hold
+from tasks.manifests import retirement
 from tasks.references import LATEST, Reference
 
 

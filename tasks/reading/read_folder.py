@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
+from tasks.reading.ahead import in_order
 from tasks.reading.raw import IMAGES, TEXT_BYTES, Broken, Raw, Shard, as_text, caption_in, ending_of, json_object
 from tasks.samples import TOO_MANY_BYTES, UNREADABLE_IMAGE
+from tasks.storing.objects import AT_ONCE
+from tasks.storing.streams import has_name, in_store, opened, whole
 
 FOLDER_PART: Final = 10_000  # images of one folder in one part
 METADATA: Final = "metadata.jsonl"
@@ -37,8 +40,12 @@ def read_folder(shard: Shard, max_bytes: int) -> Iterator[Raw | Broken]:
     images = [path for path in files if ending_of(path.name) in IMAGES]
     texts = {path.stem: path for path in files if path.suffix == ".txt"}
     facts, wrong = _metadata([path for path in files if path.name == METADATA], images[0].parent)
-    for path in images:
-        yield _raw(path, facts.get(path.name, {}), texts.get(path.stem), max_bytes)
+
+    def read(path: Path) -> Raw:
+        return _raw(path, facts.get(path.name, {}), texts.get(path.stem), max_bytes)
+
+    # An object is waited for, and many can be waited for together.
+    yield from in_order(read, iter(images), AT_ONCE, ahead=AT_ONCE) if in_store(images[0]) else map(read, images)
     if wrong:
         yield Broken(wrong[0] if len(wrong) == 1 else f"{wrong[0]} (and {len(wrong) - 1} more lines)")
 
@@ -49,33 +56,31 @@ def _raw(path: Path, known: dict[str, Any], beside: Path | None, max_bytes: int)
     raw.caption = caption_in(known)
     try:
         if raw.caption is None and beside is not None:
-            raw.caption = _bytes(beside, TEXT_BYTES)
+            raw.caption = whole(beside, TEXT_BYTES)
             raw.problem = TOO_MANY_BYTES if raw.caption is None else None
-        raw.image = _bytes(path, max_bytes)
+        raw.image = whole(path, max_bytes)
         raw.problem = TOO_MANY_BYTES if raw.image is None else raw.problem
     except OSError:
         raw.problem = UNREADABLE_IMAGE  # gone since the pool was listed, or on a failing disk
     return raw
 
 
-def _bytes(path: Path, limit: int) -> bytes | None:
-    """The file's bytes; None where there are more than `limit`."""
-    return path.read_bytes() if path.stat().st_size <= limit else None
-
-
 def _metadata(listings: list[Path], folder: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """What the listings say of the folder's images, by file name, the nearest listing first; and what is wrong."""
     facts: dict[str, dict[str, Any]] = {}
     wrong: list[str] = []
+    there = has_name(folder)
     for listing in listings:
-        with listing.open("rb") as lines:
-            here, bad = _listed(lines, listing.parent, folder)
+        with opened(listing) as lines:
+            here, bad = _listed(lines, listing.parent, folder, there)
         facts = {**here, **facts}
         wrong += bad
     return facts, wrong
 
 
-def _listed(lines: Iterable[bytes], base: Path, folder: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
+def _listed(
+    lines: Iterable[bytes], base: Path, folder: Path, there: Callable[[str], bool]
+) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """What one listing in `base` says of the folder's images, by file name; and what is wrong with its lines."""
     here: dict[str, dict[str, Any]] = {}
     wrong: list[str] = []
@@ -85,15 +90,15 @@ def _listed(lines: Iterable[bytes], base: Path, folder: Path) -> tuple[dict[str,
         if not isinstance(name, str):
             wrong += [f"{METADATA} line {number} is not a JSON object with a file_name"] if line.strip() else []
         elif base / PurePosixPath(name).parent == folder:
-            wrong += _doubtful(here, folder, PurePosixPath(name).name, number)
+            wrong += _doubtful(here, there, PurePosixPath(name).name, number)
             here.setdefault(PurePosixPath(name).name, value)
     return here, wrong
 
 
-def _doubtful(here: dict[str, dict[str, Any]], folder: Path, name: str, number: int) -> list[str]:
+def _doubtful(here: dict[str, dict[str, Any]], there: Callable[[str], bool], name: str, number: int) -> list[str]:
     """What is wrong with a line that names one of the folder's images; of two lines for one image, the first counts."""
     if name in here:
         return [f"{METADATA} line {number} names {as_text(name)} a second time"]
-    if not (folder / name).exists():
+    if not there(name):
         return [f"{METADATA} line {number} names {as_text(name)}, which is not there"]
     return []

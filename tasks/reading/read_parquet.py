@@ -13,11 +13,13 @@ import pyarrow.parquet as pq
 from tasks.errors import PoolError
 from tasks.reading.raw import CAPTION_COLUMNS, Broken, Raw, Shard, as_text, leading_nowhere
 from tasks.samples import DOTTED_KEY, TOO_MANY_BYTES, UNREADABLE_PARQUET
+from tasks.storing.streams import STREAM, for_arrow, in_store, size
 
 IMAGE_COLUMNS: Final = ("image", "jpg", "png", "webp", "image_bytes", "bytes")
 
 FAILED: Final = "failed"  # what img2dataset's status begins with where a row has no image
 BATCH: Final = 16  # rows held at once
+BUFFER: Final = 1 << 20  # bytes of a column that are read at once from a file
 _DAMAGE: Final = (OSError, pa.ArrowException)
 
 
@@ -25,7 +27,8 @@ def read_parquet(shard: Shard, max_bytes: int) -> Iterator[Raw | Broken]:
     path = Path(shard.files[0])
     row, why = 0, None
     try:
-        file = pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20, page_checksum_verification=True)
+        at_once = STREAM if in_store(path) else BUFFER
+        file = pq.ParquetFile(for_arrow(path), pre_buffer=False, buffer_size=at_once, page_checksum_verification=True)
     except _DAMAGE as problem:
         yield Broken(f"{UNREADABLE_PARQUET}: {_first_line(problem)}")
         return
@@ -39,7 +42,7 @@ def read_parquet(shard: Shard, max_bytes: int) -> Iterator[Raw | Broken]:
                     row += batch.num_rows
             except _DAMAGE as problem:
                 why = why or f"{UNREADABLE_PARQUET}: row {row} on in row group {group}: {_first_line(problem)}"
-            if end - row > path.stat().st_size:  # the footer is nonsense too
+            if end - row > size(path):  # the footer is nonsense too
                 break
             for lost in range(row, end):
                 yield Raw(f"{lost:09d}", offset=lost, problem=UNREADABLE_PARQUET)
@@ -135,9 +138,10 @@ def _text(value: bytes | None) -> str | None:
 def failed_in(path: Path) -> int:
     """Rows that img2dataset recorded as failed; 0 where the file is absent or not img2dataset's."""
     try:
-        if not {"status", "error_message"} <= set(pq.read_schema(path).names):
-            return 0
-        status = pq.read_table(path, columns=["status"], partitioning=None)["status"].cast(pa.string())
+        with pq.ParquetFile(for_arrow(path)) as file:
+            if not {"status", "error_message"} <= set(file.schema_arrow.names):
+                return 0
+            status = file.read(["status"])["status"].cast(pa.string())
         return int(pc.sum(pc.starts_with(status, FAILED)).as_py() or 0)
     except _DAMAGE:
         return 0

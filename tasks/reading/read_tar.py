@@ -13,6 +13,7 @@ import lzma
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, Final
@@ -30,6 +31,7 @@ from tasks.reading.raw import (
     leading_nowhere,
 )
 from tasks.samples import DOTTED_KEY, DUPLICATE_KEY, TOO_MANY_BYTES, TRUNCATED_TAR
+from tasks.storing.streams import STREAM, opened
 
 HEADER_BYTES: Final = 1 << 20  # of one extended header (long names, PAX records)
 _EXTENDED: Final = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME,
@@ -170,14 +172,19 @@ class _Header(tarfile.TarInfo):
             raise tarfile.ReadError(f"damaged or cut header ({problem})") from None
 
 
-def uncompressed(path: Path) -> IO[bytes]:
-    """The archive's bytes, whatever it is compressed with."""
-    with path.open("rb") as file:
+@contextmanager
+def uncompressed(path: Path, at_once: int = STREAM) -> Iterator[IO[bytes]]:
+    """The archive's bytes, whatever it is compressed with; of an object `at_once` are asked for together."""
+    with opened(path, at_once) as file:
         magic = file.read(6)
-    openers = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ", lzma.open))
-    opener: Any = next((opener for start, opener in openers if magic.startswith(start)), open)
-    stream: IO[bytes] = opener(path, "rb")
-    return stream
+        file.seek(0)
+        openers = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ", lzma.open))
+        opener: Any = next((opener for start, opener in openers if magic.startswith(start)), None)
+        if opener is None:
+            yield file
+            return
+        with opener(file, "rb") as stream:
+            yield stream
 
 
 def tar_members(path: Path) -> Iterator[tuple[tarfile.TarInfo, Callable[[], bytes]]]:

@@ -12,7 +12,7 @@ from tasks.exporting import contract
 from tasks.files import read_table
 from tasks.lake import Version
 from tasks.records.moves import moved
-from tasks.records.places import Place, find, place_in
+from tasks.records.places import Place, Searched, find, place_in
 from tasks.samples import DUPLICATE, KEPT, QUARANTINED
 
 MEMBERS: Final = 20  # samples shown of a near-duplicate group
@@ -209,7 +209,13 @@ def _group(version: Version, uid: str) -> dict[str, Any] | None:
 
 def history(version: Version, place: Place, uid: str) -> list[dict[str, Any]]:
     """What became of a sample in the versions that led to this one, and in those published before; oldest first."""
-    return [_step(past, place, version, uid) for past in _chain(version)]
+    searched: Searched = {}
+
+    def place_of(past: Version) -> Place | None:
+        """Where a past version has the sample; nothing is known of it in a retired one."""
+        return None if "retired" in past.manifest else place_in(past, place, version, uid, searched)
+
+    return [_step(past, place_of(past)) for past in _chain(version)]
 
 
 def _chain(version: Version) -> list[Version]:
@@ -224,9 +230,8 @@ def _chain(version: Version) -> list[Version]:
     return sorted(chain.values(), key=lambda found: (found.number is None, found.number))
 
 
-def _step(version: Version, place: Place, of: Version, uid: str) -> dict[str, Any]:
-    """What became of a sample, which the version `of` has at `place`; nothing is known of it in a retired version."""
-    here = place_in(version, place, of, uid) if "retired" not in version.manifest else None
+def _step(version: Version, here: Place | None) -> dict[str, Any]:
+    """What became of a sample in a version that has it `here`; None: it has not, or nothing is known."""
     decision = here.of(version, "decision") if here is not None else {}
     return {
         "version": version.number,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
@@ -15,6 +16,9 @@ from tasks.samples import QUARANTINED
 
 _NAMED: Final = 3  # samples named in a message
 _SHORTEST: Final = 4  # characters that the nearest uids share with what was asked for
+
+
+Searched = dict[Path, list[int]]  # file of samples → the rows that have what is looked for
 
 
 class Place(NamedTuple):
@@ -46,26 +50,29 @@ def find(version: Version, reference: str) -> Place:
     raise UsageError(_several(version, reference, found) if found else _unknown(version, reference))
 
 
-def place_in(version: Version, place: Place, of: Version, uid: str) -> Place | None:
+def place_in(version: Version, place: Place, of: Version, uid: str, searched: Searched) -> Place | None:
     """Where another version has the sample that `of` has at `place`; None where it has not.
 
-    A shared part has it in the same row; a shard that changed is searched by uid.
+    A shared part has it in the same row; a shard that changed is searched by uid. Files in `searched` are not read
+    again: versions share most of them.
     """
     if version.columns["samples"] == of.columns["samples"]:
         for part in version.parts:
             if part.part == place.part.part:
                 return Place(part, place.row)
-    found = places(version, "uid", uid)
+    found = places(version, "uid", uid, searched)
     return _usable(version, found) if found else None
 
 
-def places(version: Version, column: str, value: str) -> list[Place]:
-    """Every sample that has this value, in order. Reads one column, part by part."""
+def places(version: Version, column: str, value: str, searched: Searched | None = None) -> list[Place]:
+    """Every sample that has this value, in order. Reads one column, part by part; notes what it found in `searched`."""
+    searched = {} if searched is None else searched
     found = []
     for part in version.parts:
-        values = read_table(version.column_path("samples", part), [column])[column]
-        rows = pc.indices_nonzero(pc.equal(values, value)).to_pylist()
-        found += [Place(part, row) for row in rows]
+        path = version.column_path("samples", part)
+        if path not in searched:
+            searched[path] = pc.indices_nonzero(pc.equal(read_table(path, [column])[column], value)).to_pylist()
+        found += [Place(part, row) for row in searched[path]]
     return found
 
 

@@ -22,13 +22,32 @@ _ADDRESS: Final = re.compile(r"s3:/+(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])
 
 def located(lake: Path | str) -> Path:
     """A lake's folder: that of the copy, where s3://bucket/prefix is given. UsageError where that is no address."""
-    text = str(lake)
-    if not text.startswith("s3:/"):  # a Path makes one slash of two
+    if not is_address(lake):
         return Path(lake)
-    found = _ADDRESS.fullmatch(text)
-    if found is None or not found["prefix"] or not is_plain(found["prefix"][1:]):
-        raise UsageError(f"--lake: an address such as s3://bucket/folder was expected, {text!r} was found")
-    return copies() / found["bucket"] / found["prefix"][1:]
+    bucket, prefix = _split(str(lake))
+    if not prefix:
+        raise UsageError(f"--lake: an address such as s3://bucket/folder was expected, {str(lake)!r} was found")
+    return copies() / bucket / prefix
+
+
+def located_pool(pool: str) -> Path:
+    """What a pool's address stands for: an object, a folder, or a pattern of them. UsageError where that is none."""
+    return copies().joinpath(*_split(pool))
+
+
+def is_address(place: Path | str) -> bool:
+    return str(place).startswith("s3:/")  # a Path makes one slash of two
+
+
+def _split(address: str) -> tuple[str, str]:
+    """Bucket and prefix."""
+    found = _ADDRESS.fullmatch(address)
+    if found is None or (found["prefix"] and not is_plain(found["prefix"][1:])):
+        told = "one with an @" if "@" in address else repr(address)  # which may hold a key
+        raise UsageError(
+            f"an address such as s3://bucket/folder was expected, {told} was found; keys come from the environment"
+        )
+    return found["bucket"], found["prefix"][1:]
 
 
 def copies() -> Path:
@@ -60,8 +79,9 @@ def name_of(path: Path) -> str:
 
 def shown(path: Path | str) -> str:
     """A path for a message: an address, where it is one or stands for an object."""
-    path = located(path)
-    return f"s3://{name_of(path)}" if is_copy(path) else str(path)
+    if is_address(path):
+        path = located_pool(str(path))
+    return f"s3://{name_of(Path(path))}" if is_copy(path) else str(Path(path))
 
 
 def is_plain(name: str) -> bool:

@@ -8,10 +8,12 @@ removed while no run is going; nothing is in it alone.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 import uuid
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
@@ -20,29 +22,35 @@ from typing import Any, Final
 from tasks.errors import LakeError, UsageError
 from tasks.storing import objects
 from tasks.storing.addresses import is_copy, shown
+from tasks.storing.objects import AT_ONCE
 
 WHOLE: Final = ".whole"  # the object that an artifact gets last
+TEMPORARY: Final = ".tmp-"  # what a name begins with until the file or folder is whole
 FETCHING: Final = ".fetching-"  # what a name begins with until the copy is whole
 CACHE: Final = "cache"  # a pool's folder that concerns this machine only
 UNCHANGING: Final = ("columns", "artifacts", "versions", "lease", CACHE)  # a pool's folders that `refresh` leaves alone
 COPIED: Final = ".copied.json"  # the ETags of what `refresh` copied
 LISTED: Final = 2.0  # seconds that a listing answers for: who asks for part after part asks the store once
 
-_listings: dict[Path, tuple[float, dict[str, int]]] = {}
+_listings: dict[Path, tuple[float, dict[str, int]]] = {}  # when it was asked for, and the answer
+_written: dict[Path | None, float] = {}  # since when a folder's answer does not count, None: any folder's
 
 
 def listing(folder: Path, fresh: bool = False) -> dict[str, int]:
     """Names below a folder in the store → bytes; asked for just now, or at most LISTED seconds ago."""
-    known = _listings.get(folder)
-    if known is None or fresh or time.monotonic() - known[0] > LISTED:
+    known, now = _listings.get(folder), time.monotonic()
+    since = max(now - LISTED, _written.get(folder, 0.0), _written.get(None, 0.0))
+    if known is None or fresh or known[0] <= since:
         sizes = {name: one.bytes for name, one in objects.find(folder).items()}
-        known = _listings[folder] = (time.monotonic(), sizes)
+        known = _listings[folder] = (now, sizes)  # what was written while the store was asked may lack
     return known[1]
 
 
-def forget_listings() -> None:
-    """Others have written since."""
-    _listings.clear()
+def forget_listings(folder: Path | None = None) -> None:
+    """Others have written since, into this folder or anywhere."""
+    if folder is None:
+        _listings.clear()
+    _written[folder] = time.monotonic()
 
 
 def there(path: Path) -> bool:
@@ -90,17 +98,35 @@ def fetch_folder(folder: Path, whole: bool = False) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
+def fetch_file(path: Path) -> Path:
+    """One file of an artifact, without its others: where it is here. Nothing is there if the artifact lacks it."""
+    if not is_copy(path) or path.exists():
+        return path
+    single = path.parents[2] / CACHE / path.parent.name / path.name
+    size = listing(path.parent).get(path.name)
+    if size is not None and not single.exists():
+        single.parent.mkdir(parents=True, exist_ok=True)
+        aside = single.parent / f"{FETCHING}{uuid.uuid4().hex}"
+        try:
+            objects.get({path: aside})
+            _check(aside, size, path)
+            aside.replace(single)
+        finally:
+            aside.unlink(missing_ok=True)
+    return single
+
+
 def _check(file: Path, size: int, path: Path) -> None:
     if file.stat().st_size != size:
         raise LakeError(f"{shown(path)}: {size} bytes were expected, {file.stat().st_size} came; run again")
 
 
 def put(file: Path, path: Path) -> None:
-    """Store a file under the name that a path stands for, if it stands for one."""
-    if is_copy(path) and path.parent.name != CACHE:
+    """Store a file under the name that a path stands for, if it stands for one; `put_folder` stores a folder's."""
+    if is_copy(path) and path.parent.name != CACHE and not any(part.startswith(TEMPORARY) for part in path.parts):
         objects.put({file: path})
-        if path.parent in _listings:
-            _listings[path.parent][1][path.name] = file.stat().st_size
+        if (known := _listings.get(path.parent)) is not None:
+            known[1][path.name] = file.stat().st_size
 
 
 def put_folder(folder: Path, path: Path) -> None:
@@ -109,7 +135,7 @@ def put_folder(folder: Path, path: Path) -> None:
         files = sorted(file for file in folder.rglob("*") if file.is_file())
         objects.put({file: path / file.relative_to(folder) for file in files})
         objects.write(path / WHOLE, b"")
-        _listings.pop(path, None)
+        forget_listings(path)
 
 
 def ensure(paths: Iterable[Path]) -> None:
@@ -130,8 +156,11 @@ def refresh(home: Path) -> None:
     if not is_copy(home):
         return
     found, names = objects.entries(home)
-    for name in set(names) - set(UNCHANGING):
-        found |= {f"{name}/{below}": one for below, one in objects.find(home / name).items()}
+    changing = sorted(set(names) - set(UNCHANGING))
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        listed = list(threads.map(objects.find, [home / name for name in changing]))
+    for name, files in zip(changing, listed, strict=True):
+        found |= {f"{name}/{below}": one for below, one in files.items()}
     tags = {name: one.tag for name, one in found.items()}
     known = _read(home / COPIED)
     if known.get("pool.json", "") != tags.get("pool.json", "") and _identity(home) != _identity_there(home, tags):
@@ -139,9 +168,14 @@ def refresh(home: Path) -> None:
         known = {}
     forget_listings()
     changed = [name for name, tag in tags.items() if known.get(name) != tag or not (home / name).exists()]
-    for name in changed:
+
+    def copy(name: str) -> None:
         with suppress(FileNotFoundError):  # it went meanwhile
             _replace(home / name, objects.read(home / name))
+            os.utime(home / name, (found[name].changed, found[name].changed))  # who looks asks when it was written
+
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        list(threads.map(copy, changed))
     for name in known.keys() - tags.keys():
         (home / name).unlink(missing_ok=True)
     if changed or known.keys() != tags.keys():
@@ -175,6 +209,7 @@ def refuse(path: Path, what: str) -> None:
     """UsageError where something works on a lake in a folder only, and this one is in an object store."""
     if is_copy(path):
         raise UsageError(
-            f"{shown(path)}: {what} works on a lake in a folder, and this one is in an object store; docs/cluster.md "
-            "tells how to go about it"
+            f"{shown(path)}: {what} works on a lake in a folder, and this one is in an object store; copy the lake to "
+            "a folder with the store's own tool, such as `aws s3 sync`, and go on there with --lake FOLDER "
+            "(docs/cluster.md)"
         )

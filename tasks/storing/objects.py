@@ -19,6 +19,11 @@ ATTEMPTS: Final = 20  # at a name that another asks for at the same moment
 SETTINGS: Final = {"connect_timeout": 10, "read_timeout": 60, "retries": {"max_attempts": 4, "mode": "standard"}}
 
 _TAKEN: Final = ("PreconditionFailed", "412")
+_NO_RANGE: Final = ("InvalidRange", "416")
+_OF_TIME: Final = {
+    "RequestTimeTooSkewed": "set this machine's clock: it is far from the store's",
+    "ExpiredToken": "get new temporary keys, or set this machine's clock if these should still hold",
+}
 _BUSY: Final = ("ConditionalRequestConflict", "409")
 
 
@@ -41,13 +46,28 @@ def entries(folder: Path) -> tuple[dict[str, Entry], list[str]]:
 
 
 def _listed(folder: Path, delimiter: str) -> tuple[dict[str, Entry], list[str]]:
+    files, folders = every(folder, delimiter)
+    return {name: one for name, one in files.items() if is_plain(name)}, [name for name in folders if is_plain(name)]
+
+
+def every(folder: Path, delimiter: str = "") -> tuple[dict[str, Entry], list[str]]:
+    """Objects and folders whatever they are called: a name may be no path."""
     bucket, _, start = f"{name_of(folder)}/".partition("/")
     files: dict[str, Entry] = {}
     folders: list[str] = []
     for page in _pages(folder, {"Bucket": bucket, "Prefix": start, "Delimiter": delimiter}):
         files |= {one["Key"].removeprefix(start): _entry(one) for one in page.get("Contents", ())}
         folders += [one["Prefix"].removeprefix(start).removesuffix("/") for one in page.get("CommonPrefixes", ())]
-    return {name: one for name, one in files.items() if is_plain(name)}, [name for name in folders if is_plain(name)]
+    return files, folders
+
+
+def entry(path: Path) -> Entry | None:
+    """What the store tells of one object; None where there is none."""
+    bucket, _, key = name_of(path).partition("/")
+    with asking(path), suppress(FileNotFoundError):
+        facts = client().call_s3("head_object", Bucket=bucket, Key=key)
+        return _entry({**facts, "Size": facts["ContentLength"]})
+    return None
 
 
 def _entry(facts: dict[str, Any]) -> Entry:
@@ -58,9 +78,9 @@ def _pages(folder: Path, wanted: dict[str, str]) -> Iterator[dict[str, Any]]:
     """A listing, at most a thousand names at a time."""
     more: dict[str, str] = {}
     while True:
-        with _asking(folder):
+        with asking(folder):
             try:
-                page = _client().call_s3("list_objects_v2", **wanted, **more)
+                page = client().call_s3("list_objects_v2", **wanted, **more)
             except FileNotFoundError:
                 raise LakeError(
                     f"{shown(folder)}: there is no bucket {wanted['Bucket']}; make it, or correct the address"
@@ -74,8 +94,8 @@ def _pages(folder: Path, wanted: dict[str, str]) -> Iterator[dict[str, Any]]:
 def get(wanted: Mapping[Path, Path]) -> None:
     """Copy objects: path that stands for one → file to write."""
     if wanted:
-        with _asking(next(iter(wanted))):
-            _client().get(
+        with asking(next(iter(wanted))):
+            client().get(
                 [name_of(path) for path in wanted], [str(file) for file in wanted.values()], batch_size=AT_ONCE
             )
 
@@ -83,21 +103,33 @@ def get(wanted: Mapping[Path, Path]) -> None:
 def put(wanted: Mapping[Path, Path]) -> None:
     """Store files: file → path that stands for the object."""
     if wanted:
-        with _asking(next(iter(wanted.values()))):
+        with asking(next(iter(wanted.values()))):
             names = [name_of(path) for path in wanted.values()]
-            _client().put([str(file) for file in wanted], names, batch_size=AT_ONCE)
+            client().put([str(file) for file in wanted], names, batch_size=AT_ONCE)
 
 
 def read(path: Path) -> bytes:
     """An object as it is now. FileNotFoundError where there is none."""
-    with _asking(path):
-        data: bytes = _client().cat_file(name_of(path))
+    with asking(path):
+        data: bytes = client().cat_file(name_of(path))
+    return data
+
+
+def start_of(path: Path, most: int) -> bytes:
+    """An object's first bytes, at most `most`. FileNotFoundError where there is none."""
+    with asking(path):
+        try:
+            data: bytes = client().cat_file(name_of(path), start=0, end=most)
+        except OSError as problem:
+            if _code(problem) not in _NO_RANGE:
+                raise
+            return b""  # no byte of it can be asked for
     return data
 
 
 def write(path: Path, data: bytes) -> None:
-    with _asking(path):
-        _client().pipe_file(name_of(path), data)
+    with asking(path):
+        client().pipe_file(name_of(path), data)
 
 
 def create(path: Path, data: bytes) -> bool:
@@ -105,7 +137,7 @@ def create(path: Path, data: bytes) -> bool:
     bucket, _, key = name_of(path).partition("/")
     for _ in range(ATTEMPTS):
         try:
-            _client().call_s3("put_object", Bucket=bucket, Key=key, Body=data, IfNoneMatch="*")
+            client().call_s3("put_object", Bucket=bucket, Key=key, Body=data, IfNoneMatch="*")
             return True
         except Exception as problem:
             if _code(problem) in _TAKEN or isinstance(problem, FileExistsError):
@@ -118,20 +150,22 @@ def create(path: Path, data: bytes) -> bool:
 
 def remove(path: Path) -> None:
     """Remove an object; nothing where there is none."""
-    with _asking(path), suppress(FileNotFoundError):
-        _client().rm_file(name_of(path))
+    with asking(path), suppress(FileNotFoundError):
+        client().rm_file(name_of(path))
 
 
-def _client() -> Any:
+def client() -> Any:
+    """The store's file system, as s3fs has it; one a process."""
     try:
         import s3fs
     except ImportError:
-        raise UsageError("a lake in an object store needs s3fs, which is not there; pip install 'sluice[s3]'") from None
+        raise UsageError("an object store needs s3fs, which is not there; pip install 'sluice[s3]'") from None
     return s3fs.S3FileSystem(endpoint_url=endpoint(), use_listings_cache=False, config_kwargs=SETTINGS)
 
 
 @contextmanager
-def _asking(path: Path) -> Iterator[None]:
+def asking(path: Path) -> Iterator[None]:
+    """What goes wrong while the store is asked for an object, told; that there is none stays FileNotFoundError."""
     try:
         yield
     except (SluiceError, FileNotFoundError):
@@ -148,7 +182,8 @@ def _told(problem: Exception, path: Path) -> SluiceError:
     if isinstance(problem, (NoCredentialsError, PartialCredentialsError)):
         return UsageError(f"{what}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role")
     if isinstance(problem, PermissionError):
-        return LakeError(f"{what}: the store refused; see that the keys are right and may list, read and write there")
+        todo = _OF_TIME.get(_code(problem), "see that the keys are right and may list, read and write there")
+        return LakeError(f"{what}: the store refused; {todo}")
     at = endpoint() or "Amazon's"
     return Unavailable(f"{what}; the store ({at}) did not serve the request: see AWS_ENDPOINT_URL, then run again")
 

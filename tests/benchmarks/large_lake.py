@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tasks import audit
+from tasks import audit, committing
 from tasks.files import write_json, write_table
 from tasks.lake import Part, Version
 from tasks.samples import DECISION, SAMPLES, SCORE
@@ -59,7 +59,7 @@ def committed(draft: Version, run: str, *, complete: bool) -> Version:
         "gate": [],
     }  # fmt: skip
     write_json(draft.lake.home / "runs" / f"{run}.json", record)
-    return draft.lake.commit(draft, draft.content(), facts)
+    return committing.commit(draft, committing.content(draft), facts)
 
 
 def _part(number: int, rows: int) -> Part:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tomllib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,12 +16,19 @@ from flows.curate import Session, plainly, run_curate
 from flows.runtime import Runtime
 from flows.shown.progress import Reporter
 
-TOML: dict[str, Any] = {
-    "filter": {"category": [{"name": "redcross", "labels": "labels.csv", "recall": 0.9}]},
-    "dedup": {"threshold": 0.97},
-    "audit": {"keywords": ["woman", "man"], "min_count": 5},
-    "gates": {"max_filtered": 0.9, "max_duplicates": 0.95, "min_effective_sample_share": 0.05},
-}
+FILE = """
+[[filter.category]]
+name = "redcross"
+labels = "labels.csv"
+recall = 0.9
+[dedup]
+threshold = 0.97
+[gates]
+max_filtered = 0.9
+max_duplicates = 0.95
+min_effective_sample_share = 0.05
+"""
+TOML: dict[str, Any] = {**tomllib.loads(FILE), "audit": {"keywords": ["woman", "man"], "min_count": 5}}
 
 
 class Serial(Runtime):

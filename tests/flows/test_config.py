@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.config import CurateConfig, check_declared, parse_config, read_config
-from tasks.errors import ConfigError
+from tasks.errors import ConfigError, LabelsError
 
 TABLES = [field.name for field in dataclasses.fields(CurateConfig)]
 CATEGORY = '[[filter.category]]\nname = "{}"\nlabels = "{}"\n'
@@ -192,3 +192,17 @@ def test_what_is_declared_is_checked_before_any_work(toml: str, said: str, tmp_p
     with pytest.raises(ConfigError) as problem:
         check_declared(read(tmp_path, toml))
     assert said in str(problem.value)
+
+
+@pytest.mark.parametrize(
+    ("toml", "named"),
+    [
+        (CATEGORY.format("a", "none.csv"), "none.csv"),
+        ('[filter]\noverrides = "none.csv"\n', "none.csv"),
+        ('[filter.blocklist]\nsha256 = "none.txt"\n', "none.txt"),
+    ],
+)
+def test_files_that_a_filter_names_are_read_before_any_work(tmp_path: Path, toml: str, named: str) -> None:
+    (tmp_path / "my.toml").write_text(toml)
+    with pytest.raises((ConfigError, LabelsError), match=named):
+        check_declared(read_config(tmp_path / "my.toml"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,19 +26,6 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pools") / "shapes"
     draw_pool(folder, 240, shard_rows=80)
     return folder
-
-
-@pytest.fixture(scope="module")
-def lake(pool: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The lake after one run; tests that change it work on a copy."""
-    root = tmp_path_factory.mktemp("lakes") / "lake"
-    curated(pool, root)
-    return root
-
-
-@pytest.fixture
-def copied(lake: Path, tmp_path: Path) -> Iterator[Path]:
-    yield Path(shutil.copytree(lake, tmp_path / "lake"))
 
 
 def snapshot(root: Path) -> dict[str, bytes]:
@@ -92,6 +78,21 @@ def test_the_same_inputs_elsewhere_give_the_same_digest(pool: Path, lake: Path, 
 def test_the_digest_does_not_depend_on_the_number_of_workers(pool: Path, lake: Path, tmp_path: Path) -> None:
     outcome = curated(pool, tmp_path / "lake", runtime=Runtime(workers=2))
     assert outcome["digest"] == find_pool(lake, None).version("latest").manifest["digest"]
+
+
+def test_other_inputs_that_make_the_same_version_are_worked_through_once(
+    pool: Path, copied: Path, tmp_path: Path
+) -> None:
+    labels = (pool / "labels.csv").read_text("utf-8")
+    (tmp_path / "labels.csv").write_text(f"{labels}\n", "utf-8")  # the same answers, another file
+    category = [{"name": "redcross", "labels": str(tmp_path / "labels.csv"), "recall": 0.9}]
+    config = settings(pool, filter={"category": category})
+    outcomes = [curated(pool, copied, config) for _ in range(2)]
+    assert [outcome["status"] for outcome in outcomes] == ["done", "nothing new"]
+    assert {outcome["version"] for outcome in outcomes} == {5}
+    assert curated(pool, copied)["status"] == "nothing new"  # the inputs that made it first
+    (copied / "shapes" / "cache" / "inputs.json").write_text("{")
+    assert curated(pool, copied, config)["status"] == "done"
 
 
 def test_a_new_shard_costs_its_own_parts_only(pool: Path, copied: Path, tmp_path: Path) -> None:

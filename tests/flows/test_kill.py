@@ -15,20 +15,9 @@ import pytest
 
 from tasks.lake import find_pool
 from tests.drawn_pool import draw_pool
+from tests.flows.runs import FILE
 
 REPOSITORY = Path(__file__).parent.parent.parent
-CONFIG = """
-[[filter.category]]
-name = "redcross"
-labels = "labels.csv"
-recall = 0.9
-[dedup]
-threshold = 0.97
-[gates]
-max_filtered = 0.9
-max_duplicates = 0.95
-min_effective_sample_share = 0.05
-"""
 
 
 def plain(pool: Path, lake: Path) -> list[str]:
@@ -67,7 +56,7 @@ def check(lake: Path, digest: str) -> None:
 def killed_then_finished(make: object, kills: int, seed: int, tmp_path: Path) -> None:
     pool = tmp_path / "shapes"
     draw_pool(pool, 600, shard_rows=100)
-    (pool / "sluice.toml").write_text(CONFIG)
+    (pool / "sluice.toml").write_text(FILE)
     began = time.monotonic()
     finish(make(pool, tmp_path / "undisturbed"))  # type: ignore[operator]
     seconds = time.monotonic() - began
@@ -95,7 +84,7 @@ def test_twenty_kills_under_prefect_change_nothing(tmp_path: Path) -> None:
 def test_an_interrupted_run_says_that_the_lake_is_whole(tmp_path: Path) -> None:
     pool, lake = tmp_path / "shapes", tmp_path / "lake"
     draw_pool(pool, 3000, shard_rows=500)
-    (pool / "sluice.toml").write_text(CONFIG)
+    (pool / "sluice.toml").write_text(FILE)
     process = start(with_prefect(pool, lake))
     while process.poll() is None and not list(lake.glob("*/runs/*.json")):
         time.sleep(0.1)

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 
@@ -16,15 +15,12 @@ from tasks.lake import find_pool
 from tasks.records.lineage import events
 from tests.drawn_pool import draw_pool
 from tests.flows.runs import Serial, curated, settings
-from tests.tasks.records.receiver import Receiver, receiving
+from tests.tasks.records.receiver import Receiver, no_collector, receiving
 
 
 @pytest.fixture(autouse=True)
 def environment() -> Iterator[None]:
-    with patch.dict(os.environ):
-        for name in [name for name in os.environ if name.startswith("OPENLINEAGE")]:
-            del os.environ[name]
-        os.environ["NO_PROXY"] = "127.0.0.1"
+    with no_collector():
         yield
 
 

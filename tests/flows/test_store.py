@@ -12,14 +12,15 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
+from flows.serving.attended import awaits_shards
 from tasks.errors import UsageError
 from tasks.storing import copying, lease, objects
 from tasks.storing.addresses import located
 from tests.drawn_pool import draw_pool
-from tests.flows.runs import curated
+from tests.flows.runs import curated, settings
 from tests.flows.test_kill import plain, start
 from tests.infra.shown_pages import everything, open_page
-from tests.object_store import BUCKET, on_machine, serving
+from tests.object_store import BUCKET, on_machine, serving, upload
 
 LAKE = f"s3://{BUCKET}/lakes/team"
 
@@ -55,6 +56,38 @@ def run(*command: str) -> str:
 
 def test_the_version_is_the_one_that_a_folder_would_have(made: tuple[str, str], pool: Path, tmp_path: Path) -> None:
     assert curated(pool, tmp_path / "lake")["digest"] == made[1]
+
+
+def test_a_pool_in_the_store_makes_the_same_version_whether_the_lake_is_there_or_in_a_folder(
+    made: tuple[str, str], pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = upload(made[0], pool, "pools/shapes")
+    on_machine(monkeypatch, made[0], tmp_path / "cache")
+    for lake in (f"s3://{BUCKET}/lakes/both", str(tmp_path / "lake")):
+        outcome = curated(Path(address), Path(lake), settings(pool))
+        assert (outcome["pool"], outcome["digest"]) == ("shapes", made[1])
+        again = curated(Path(address), Path(lake), settings(pool))
+        assert (again["status"], again["version"]) == ("nothing new", outcome["version"])
+        out = tmp_path / Path(lake).name
+        command = ["export", "latest", "--format", "webdataset", "--out", str(out), "--lake", lake]
+        assert CliRunner().invoke(app, command, catch_exceptions=False).exit_code == 0
+        assert json.loads((out / "export.json").read_text())["samples"] == outcome["counts"]["kept"]
+        with pytest.raises(UsageError, match=f"has a pool 'shapes' from {address}; this one is from {pool}"):
+            curated(pool, Path(lake))
+    assert "s3://" not in (tmp_path / "lake" / "shapes" / "versions" / "000001.json").read_text()
+    assert not [path for path in (tmp_path / "cache").rglob("*.tar") if path.is_file()]
+
+
+def test_a_lake_inside_its_pool_is_refused(made: tuple[str, str], pool: Path) -> None:
+    address = upload(made[0], pool, "pools/outer")
+    with pytest.raises(UsageError, match=f"the lake {address}/lake would lie inside the pool"):
+        curated(Path(address), Path(f"{address}/lake"), settings(pool))
+
+
+def test_a_schedule_waits_for_the_first_shard_of_a_pool_in_the_store(made: tuple[str, str], pool: Path) -> None:
+    assert awaits_shards(f"s3://{BUCKET}/pools/later") and not awaits_shards(f"s3://{BUCKET}/pools/later/*.tar")
+    address = upload(made[0], pool, "pools/later")
+    assert not awaits_shards(address)
 
 
 @pytest.mark.usefixtures("_elsewhere")

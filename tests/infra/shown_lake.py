@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from tasks import committing
 from tasks.files import read_table, write_json, write_table
 from tasks.lake import Version
 from tests.tasks.decided_pool import curated, ingested, samples, write_tars
@@ -48,7 +49,7 @@ def _grouped(version: Version) -> Version:
 
 
 def _committed(draft: Version, run: str, **facts: Any) -> Version:
-    return draft.lake.commit(draft, draft.content(), {**FACTS, "gate": [GATE], "run": run, **facts})
+    return committing.commit(draft, committing.content(draft), {**FACTS, "gate": [GATE], "run": run, **facts})
 
 
 def record(version: Version, status: str, **facts: Any) -> None:

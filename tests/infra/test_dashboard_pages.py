@@ -216,6 +216,14 @@ def test_a_version_that_is_not_there_leaves_the_choice_as_it_was(start: Open) ->
     assert start("Overview", version="77").selectbox[0].value == "latest"
 
 
+def test_a_run_s_link_opens_its_version_and_not_one_of_another_pool(version: Version, start: Open) -> None:
+    app = start("Overview", pool=version.lake.pool, version="1")
+    assert app.selectbox[0].value == "1" and not app.error
+    refused = start("Overview", pool="<b>other</b>", version="1")
+    assert refused.error and not refused.metric and not refused.selectbox
+    assert "'<b>other</b>'" in texts(refused)[-1]
+
+
 def test_a_tag_is_a_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     version = shown_lake(tmp_path)
     references.append(version.lake.home, references.entry("gold", 1, 2), 0)

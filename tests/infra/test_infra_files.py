@@ -169,7 +169,7 @@ def test_every_image_is_pinned_to_a_version() -> None:
     images += [container["image"] for pod in _pods().values() for container in pod["containers"]]
     dockerfile = (INFRA / "Dockerfile").read_text("utf-8")
     stages = set(re.findall(r"^FROM \S+ AS (\w+)", dockerfile, re.M))
-    images += [name for name in re.findall(r"^FROM (\S+)", dockerfile, re.M) if name not in {"${VARIANT}", *stages}]
+    images += [name for name in re.findall(r"^FROM (\S+)", dockerfile, re.M) if name not in stages]
     assert len(images) > 10
     assert not [image for image in images if not PINNED.fullmatch(image)]
     version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]["version"]
@@ -256,6 +256,25 @@ def test_what_is_scheduled_can_run(name: str, tmp_path: Path, monkeypatch: pytes
     text = (INFRA / name).read_text("utf-8").replace("pool: /pool", "pool: pool")  # which is a mount elsewhere
     (tmp_path / "prefect.yaml").write_text(text, "utf-8")
     assert {"curate", "audit", "search"} <= {one.name for one in read_deployments(tmp_path / "prefect.yaml")}
+
+
+@pytest.mark.parametrize("name", ["compose.prefect.yaml", "kubernetes/deployments.yaml", "prefect.yaml"])
+def test_what_is_scheduled_has_the_tag_by_which_failures_are_told(name: str) -> None:
+    automations = yaml.safe_load((INFRA / "automations.yaml").read_text("utf-8"))["automations"]
+    related = [one["trigger"].get("match_related", {}).get("prefect.resource.id", "") for one in automations]
+    (tag,) = {one.removeprefix("prefect.tag.") for one in related if one}
+    deployments = yaml.safe_load((INFRA / name).read_text("utf-8"))["deployments"]
+    assert all(tag in one.get("tags", []) for one in deployments)
+
+
+def test_prefects_pages_are_unpacked_where_the_image_may_write() -> None:
+    """Beside its code, as is its default, they could not be: the root is read-only, and the UI would be missing."""
+    text = (INFRA / "Dockerfile").read_text("utf-8")
+    (folder,) = re.findall(r"PREFECT_SERVER_UI_STATIC_DIRECTORY=(\S+)", text)
+    assert folder.startswith("/tmp/") and COMPOSE["services"]["prefect"]["tmpfs"] == ["/tmp"]
+    environment = {**os.environ, "PREFECT_SERVER_UI_STATIC_DIRECTORY": folder}
+    code = "from prefect.settings import get_current_settings as s; print(s().server.ui.static_directory)"
+    assert _run(sys.executable, "-c", code, env=environment).stdout.strip() == folder
 
 
 def test_what_is_scheduled_goes_to_the_scheduler_that_is_there() -> None:

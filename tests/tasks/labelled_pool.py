@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tasks import committing
 from tasks.classifying.given import log_path
 from tasks.files import write_table
 from tasks.labels.label_log import Entry, append
@@ -36,7 +37,7 @@ def labelled_pool(root: Path, rows: int = 400, apart: float = 0.6, quarantined: 
         write_table(path, table.set_column(place, SAMPLES.field(place), pa.array(captions)))
         start += part.rows
     facts = {"parent": None, "previous": None, "run": "r", "gate": [], "code": "c", "created_at": now()}
-    return draft.lake.commit(draft, draft.content(), {**facts, "complete": False, "inputs": None})
+    return committing.commit(draft, committing.content(draft), {**facts, "complete": False, "inputs": None})
 
 
 def say(

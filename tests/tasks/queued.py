@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tasks import committing
 from tasks.labels.label_log import Entry, append
 from tasks.labels.rounds import Item, Round, write_round
 from tasks.lake import Lake, Version
@@ -29,7 +30,7 @@ HOSTILE = (
 
 
 def committed(draft: Version) -> Version:
-    return draft.lake.commit(draft, draft.content(), FACTS)
+    return committing.commit(draft, committing.content(draft), FACTS)
 
 
 def pictured(folder: Path, captions: Sequence[str] = (), count: int = 12) -> Version:

@@ -8,13 +8,15 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from tasks import audit
 from tasks.audit_gates import AuditBound, figures
 from tasks.errors import ConfigError
 from tasks.files import write_table
 from tasks.gates import evaluate
 from tasks.lake import Version
 from tasks.suites import Config
-from tests.tasks.small_version import version
+from tests.tasks.groups.test_association import made as scored_pool
+from tests.tasks.small_version import map_inline, version
 
 TABLES = {
     "words": {"term": ["woman", "old man"], "change_weighted": [-0.12, 0.01], "change_weighted_lower": [-0.2, None]},
@@ -25,7 +27,6 @@ TABLES = {
         "attribute": ["sexy"] * 2,
         "log_odds_ratio": [0.2, 1.4],
     },
-    "residual": {"stage": ["weighted"], "attribute": ["verdict"], "residual_harm": [0.002]},
 }
 
 
@@ -55,14 +56,13 @@ def test_a_figure_of_every_kind_is_found(tmp_path: Path) -> None:
     assert figure(tmp_path, figure="removal_odds_ratio", of="gender/woman") == 1.7
     assert figure(tmp_path, figure="log_odds_ratio", of="gender/woman", attribute="sexy") == 1.4
     assert figure(tmp_path, figure="log_odds_ratio", of="gender/woman", attribute="sexy", stage="pool") == 0.2
-    assert figure(tmp_path, figure="residual_harm", attribute="verdict") == 0.002
 
 
 def test_what_was_not_audited_or_has_no_interval_is_no_number(tmp_path: Path) -> None:
     assert figure(tmp_path, figure="change_weighted", of="unicorn") is None
     assert figure(tmp_path, figure="change_weighted_lower", of="old man") is None
     assert figure(tmp_path, figure="change_weighted_upper", of="woman") is None
-    assert figure(tmp_path, figure="residual_harm", attribute="verdict", stage="pool") is None
+    assert figure(tmp_path, figure="residual_harm", attribute="verdict") is None
     assert figures(version(tmp_path, ["a"], _eye()[:1], ["kept"]), [AuditBound("change", "a", at_most=0)]) == {
         "audit.change a": None
     }
@@ -84,6 +84,23 @@ def test_the_gate_after_reweighting_judges_it_and_fails_closed(tmp_path: Path) -
     assert results["audit.change_weighted gender/woman"].passed
     assert not results["audit.change unicorn"].passed
     assert "audit.keywords" in results["audit.change unicorn"].sentence()
+
+
+def test_a_classifier_s_harm_is_judged_by_what_the_audit_found(tmp_path: Path) -> None:
+    samples = [("a", "filtered", 1.0, 0), ("b", "kept", 0.5, 0), ("c", "kept", 1.5, 0)]
+    listed = tmp_path / "groups.toml"
+    listed.write_text('[attributes.unsafe]\nclassifier = "sexual"\nabove = 0.5\n[groups.a]\nterms = ["a"]\n', "utf-8")
+    made = scored_pool(tmp_path / "lake", samples, [0.75, 0.5, 0.25])
+    made = audit.run(made, audit.Config(min_count=1, groups=str(listed)), map_inline).derive("reweight")
+    bounds = (
+        AuditBound("residual_harm", attribute="unsafe", at_most=0.3),
+        AuditBound("residual_harm", attribute="unsafe", stage="kept", at_most=0.4),
+        AuditBound("residual_harm_upper", attribute="unsafe", at_most=1.0),
+    )
+    weighted, kept, upper = evaluate(made, "reweight", Config(audit=bounds))[-3:]
+    assert (weighted.value, weighted.passed) == (0.3125, False)  # (0.5 × 0.5 + 1.5 × 0.25) / 2
+    assert (kept.value, kept.passed) == (0.375, True)
+    assert (upper.value, upper.passed) == (None, False)  # three samples carry no interval
 
 
 @pytest.mark.parametrize(

@@ -1,52 +1,15 @@
 import json
-import subprocess
-import sys
-import threading
-import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from tasks.errors import LakeError, UsageError
-from tasks.files import TEMPORARY, write_array, write_table
-from tasks.lake import FORMAT, Lake, Part, Version, find_pool, open_lake
-from tasks.samples import DECISION
-
-PARTS = (Part("aa", "0.tar", "d0", 3), Part("bb", "1.tar", "d1", 0), Part("cc", "2.tar", "d2", 2, 4, "cut"))
-FACTS: dict[str, Any] = {
-    "parent": None, "previous": None, "run": "run-1", "gate": {}, "code": "", "created_at": "now", "complete": True,
-    "inputs": {},
-}  # fmt: skip
-
-COMMIT_MANY = """
-import sys, time
-from pathlib import Path
-from tests.tasks.test_lake import commit, draft_of
-from tasks.lake import Lake
-draft = draft_of(Lake(Path(sys.argv[1]), "pool"))
-print("ready", flush=True)
-sys.stdin.readline()
-for _ in range(10):
-    print(commit(draft).number, flush=True)
-"""
-
-
-def decision(verdicts: list[str]) -> pa.Table:
-    rows = [dict.fromkeys(DECISION.names) | {"verdict": verdict} for verdict in verdicts]
-    return pa.Table.from_pylist(rows, schema=DECISION)
-
-
-def draft_of(lake: Lake, verdicts: list[str] | None = None) -> Version:
-    draft = Version(lake, stage="ingest", parts=PARTS).derive("ingest", columns={"decision": "k"}, config={"limit": 1})
-    draft.write_decision(decision(verdicts or ["kept"] * 4 + ["quarantined"]), "k")
-    return draft
-
-
-def commit(draft: Version, **facts: Any) -> Version:
-    return draft.lake.commit(draft, draft.content(), FACTS | facts)
+from tasks.files import TEMPORARY, write_array
+from tasks.lake import Lake, Version, find_pool, open_lake
+from tasks.lake_format import FORMAT
+from tests.tasks.drafts import PARTS, commit, draft_of
+from tests.tasks.small_version import decision_table
 
 
 @pytest.fixture
@@ -92,7 +55,7 @@ def test_a_decision_is_split_over_the_parts_and_read_as_one(lake: Lake) -> None:
     assert [path.stem for path in sorted((lake.home / "columns" / "decision-k").iterdir())] == ["aa", "bb", "cc"]
     assert draft.table("decision", ["verdict"])["verdict"].to_pylist() == verdicts
     with pytest.raises(LakeError, match="a decision for each of 5 samples was expected, 4 were given"):
-        draft.write_decision(decision(["kept"] * 4), "other")
+        draft.write_decision(decision_table(["kept"] * 4), "other")
 
 
 def test_embeddings_are_a_memory_map_a_part(lake: Lake) -> None:
@@ -156,17 +119,6 @@ def test_a_committed_version_is_read_as_it_was_written(lake: Lake) -> None:
     assert lake.version(1) == lake.version("1") == lake.version("latest") == found
 
 
-def test_the_digest_covers_content_and_configuration_and_nothing_else(lake: Lake, tmp_path: Path) -> None:
-    first = commit(draft_of(lake)).manifest["digest"]
-    again = commit(draft_of(lake), run="run-2", created_at="later", code="x")
-    elsewhere = open_lake(tmp_path / "other", "pool", "source")
-    assert first == again.manifest["digest"] == commit(draft_of(elsewhere)).manifest["digest"]
-    configured = commit(draft_of(lake).derive("ingest", config={"limit": 2}))
-    third = open_lake(tmp_path / "third", "pool", "source")
-    verdicts = commit(draft_of(third, ["kept"] * 5))
-    assert len({first, configured.manifest["digest"], verdicts.manifest["digest"]}) == 3
-
-
 def test_latest_is_the_newest_version_that_ends_a_run(lake: Lake) -> None:
     assert lake.latest() is None
     with pytest.raises(UsageError, match="no complete version yet"):
@@ -190,49 +142,3 @@ def test_a_damaged_manifest_is_named(lake: Lake) -> None:
     (lake.home / "versions" / "000001.json").write_text("{")
     with pytest.raises(LakeError, match=r"000001\.json is damaged"):
         lake.version(1)
-
-
-def test_threads_that_commit_at_once_get_different_numbers(lake: Lake) -> None:
-    draft = draft_of(lake)
-    numbers: list[int | None] = []
-    threads = [
-        threading.Thread(target=lambda: numbers.extend(commit(draft).number for _ in range(10))) for _ in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(number for number in numbers if number is not None) == list(range(1, 41))
-
-
-def test_processes_that_commit_at_once_get_different_numbers_and_no_reader_sees_a_half(lake: Lake) -> None:
-    draft_of(lake)
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", COMMIT_MANY, str(lake.root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        for _ in range(2)
-    ]
-    for process in processes:
-        assert process.stdout is not None and process.stdin is not None
-        assert process.stdout.readline() == b"ready\n"
-    for process in processes:
-        process.stdin.write(b"go\n")  # type: ignore[union-attr]
-        process.stdin.flush()  # type: ignore[union-attr]
-    seen = 0
-    until = time.monotonic() + 30
-    while seen < 20 and time.monotonic() < until:
-        found = [lake.manifest(number) for number in lake.numbers()]
-        assert all(manifest["counts"]["kept"] == 4 for manifest in found)
-        seen = len(found)
-    told = [int(line) for process in processes for line in process.communicate()[0].split()]
-    assert sorted(told) == list(range(1, 21))
-    assert not [path for path in (lake.home / "versions").iterdir() if path.name.startswith(TEMPORARY)]
-
-
-def test_a_column_file_that_changed_changes_the_digest(lake: Lake) -> None:
-    draft = draft_of(lake)
-    before = commit(draft).manifest["digest"]
-    time.sleep(0.02)
-    write_table(draft.column_path("decision", PARTS[0]), decision(["kept", "kept", "quarantined"]))
-    assert commit(draft).manifest["digest"] != before

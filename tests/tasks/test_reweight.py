@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tasks import audit, reweight
+from tasks import audit, committing, reweight
 from tasks.errors import ConfigError
 from tasks.lake import Version
 from tasks.samples import DUPLICATE, KEPT
@@ -136,7 +136,7 @@ def test_weights_depend_on_neither_threads_nor_lake(tmp_path: Path) -> None:
         torch.set_num_threads(threads)
         found.append(reweight.run(pool(tmp_path / str(threads)), reweight.Config(), map_inline))
     torch.set_num_threads(before)
-    assert found[0].content() == found[1].content()
+    assert committing.content(found[0]) == committing.content(found[1])
 
 
 def test_what_the_weights_depend_on_is_in_their_key(tmp_path: Path) -> None:

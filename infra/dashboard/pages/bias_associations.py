@@ -29,7 +29,7 @@ def show(version: Version, account: Mapping[str, Any]) -> None:
     search = left.text_input("Search", max_chars=100, placeholder="a group or an attribute", key="bias_pair")
     significant = right.toggle("significant only, in the pool or after", key="bias_pair_significant")
     asked = {"search": search or "", "significant": significant, "after": account["told"].after, "rows": ROWS}
-    path = version.artifact("audit") / "associations.parquet"
+    path = version.artifact_file("audit", "associations.parquet")
     rows = ask(version, "dashboard/bias_associations", associations=path, **asked).to_pylist()
     if not rows:
         st.write("No pair fits.")

@@ -51,7 +51,7 @@ def in_short(version: Version, account: Mapping[str, Any]) -> None:
 def words(version: Version, account: Mapping[str, Any]) -> None:
     """The whole vocabulary, searched and sorted, with a plot of the first rows."""
     asked = _asked(account["weighted"])
-    path = version.artifact("audit") / "words.parquet"
+    path = version.artifact_file("audit", "words.parquet")
     rows = ask(version, "dashboard/bias_words", words=path, rows=ROWS, skip=0, **asked).to_pylist()
     matching = rows[0]["matching"] if rows else 0
     if not matching:
@@ -102,7 +102,7 @@ def groups(version: Version, account: Mapping[str, Any]) -> None:
             "`infra/groups/people.toml` is an example to edit."
         )
         return
-    rows = [row for row in read_table(version.artifact("audit") / "groups.parquet").to_pylist() if row["n_pool"]]
+    rows = [row for row in read_table(version.artifact_file("audit", "groups.parquet")).to_pylist() if row["n_pool"]]
     if not rows:
         st.write("No caption of the pool is in any of the groups that the configuration declares.")
         return

@@ -70,7 +70,7 @@ def review_path(version: Version) -> Path | None:
     """The list of groups to look at, which publishing writes; None in a version before that."""
     if "published" not in version.artifacts:
         return None
-    path = version.artifact("published") / f"{NAME}.parquet"
+    path = version.artifact_file("published", f"{NAME}.parquet")
     return path if path.exists() else None
 
 
@@ -81,7 +81,7 @@ def _listed(version: Version, which: str, path: Path | None) -> list[Row]:
         if which in DISAGREEING and path is not None:
             asked: dict[str, Any] = {"review": path, "reason": DISAGREEING[which], "search": ""}
             return ask(version, "dashboard/duplicates_review", rows=GROUPS, skip=skip, **asked).to_pylist()
-        groups = version.artifact("groups") / "groups.parquet"
+        groups = version.artifact_file("groups", "groups.parquet")
         found = ask(version, "dashboard/duplicates_groups", groups=groups, mixed=which == MIXED, rows=GROUPS, skip=skip)
         return found.to_pylist()
 
@@ -123,7 +123,7 @@ def members(of: tuple[str, ...], version: Version) -> Members:
 
 @st.cache_resource(max_entries=8, ttl=AN_HOUR, show_spinner=False)
 def _members(of: tuple[str, ...], key: str, _version: Version) -> Members:
-    table = read_table(_version.artifact("groups") / "groups.parquet", ["group", "uid"]).combine_chunks()
+    table = read_table(_version.artifact_file("groups", "groups.parquet"), ["group", "uid"]).combine_chunks()
     group = np.asarray(table["group"])
     numbers = np.arange(int(group.max(initial=-1)) + 2)
     return Members(table["uid"].combine_chunks(), np.searchsorted(group, numbers).astype(np.int64))

@@ -21,7 +21,7 @@ def show(version: Version) -> None:
     """Two plots, and recall by band of similarity."""
     told = facts(version, "dedup")
     threshold = float(version.config["dedup"]["threshold"])
-    pairs = version.artifact("pairs") / "pairs.parquet"
+    pairs = version.artifact_file("pairs", "pairs.parquet")
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader("Similarity of pairs", anchor=False)

@@ -58,12 +58,12 @@ def removals(version: Version) -> Removals:
         alive = greedy(kinds.pairs[kinds.similarity >= threshold], kinds.rank)
         removed = kinds.candidates - int(alive.sum())
         found.append(Removal(threshold, removed, removed / max(kept, 1)))
-    cut = len(read_table(version.artifact("pairs") / "saturated.parquet")) > 0
+    cut = len(read_table(version.artifact_file("pairs", "saturated.parquet"))) > 0
     return Removals(tuple(found), cut, int(settings["cap"]))
 
 
 def _kinds(version: Version) -> Kinds:
-    path = version.artifact("pairs") / "pairs.parquet"
+    path = version.artifact_file("pairs", "pairs.parquet")
     pairs = read_table(path)
     samples = ask(version, "dashboard/duplicates_near", pairs=path)
     row = np.asarray(samples["row"]).astype(np.int64)

@@ -80,7 +80,7 @@ def _curve(version: Version, told: Category, removed: float) -> None:
 
 
 def _scores(version: Version, told: Category) -> None:
-    labelled = version.artifact(f"model.{told.name}") / "labels.parquet"
+    labelled = version.artifact_file(f"model.{told.name}", "labels.parquet")
     asked: dict[str, Any] = {"wanted": told.name, "bins": BINS, "labelled": labelled}
     counts = ask(version, "dashboard/filter_scores", category=told.name, **asked)
     st.vega_lite_chart(counts, filter_plots.scores(counts, told.threshold), key="filter_scores")

@@ -140,7 +140,7 @@ def _held(version: Version, name: str) -> tuple[int, int, int] | None:
     """Positive and negative labels that this version was decided with, and how many of them trained nothing."""
     if f"labels.{name}" not in version.artifacts:
         return None
-    table = read_table(version.artifact(f"labels.{name}") / "labels.parquet", ["label", "trained"]).to_pylist()
+    table = read_table(version.artifact_file(f"labels.{name}", "labels.parquet"), ["label", "trained"]).to_pylist()
     positive, trained = sum(row["label"] for row in table), sum(row["trained"] for row in table)
     return positive, len(table) - positive, len(table) - trained
 

@@ -36,7 +36,7 @@ def _needed(state: tuple[str, ...], name: str, looks: int, _version: Version) ->
     settings = next(one for one in _version.config["filter"]["category"] if one["name"] == name)
     facts = _version.summary["filter"]["categories"][name]
     sides = ask(_version, "dashboard/filter_size", category=name, threshold=facts["threshold"]).to_pylist()[0]
-    labels = pq.read_metadata(_version.artifact(f"labels.{name}") / "labels.parquet").num_rows
+    labels = pq.read_metadata(_version.artifact_file(f"labels.{name}", "labels.parquet")).num_rows
     level = round_level(1 - settings["confidence"], looks + 1)
     plan = label_plan.needed(pool(facts, sides, labels), settings["recall"], level)
     return Needed(settings["recall"], 1 - level, plan)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tasks.records import history
 from tasks.reporting import wording
 from tasks.storing import copying
 from tasks.storing.addresses import is_copy
+from tasks.storing.objects import AT_ONCE
 
 
 def page(lake: Lake) -> None:
@@ -88,12 +90,16 @@ def _gate(version: Version) -> None:
 def _files(version: Version) -> None:
     """Column groups and artifacts by key, and what they take on the disk or in the store."""
     lake, rows = version.lake, []
-    for group, key in sorted(version.columns.items()):
+    groups, kinds = sorted(version.columns.items()), sorted(version.artifacts.items())
+    folders = [lake.place(group, key, "").parent for group, key in groups]
+    folders += [lake.artifact_place(kind, key) for kind, key in kinds]
+    with ThreadPoolExecutor(AT_ONCE) as threads:  # a store is asked about all of them together
+        sizes = list(threads.map(_sizes, folders))
+    for (group, key), found in zip(groups, sizes, strict=False):
         names = [lake.place(group, key, part.part).name for part in version.parts]
-        sizes = _sizes(lake.place(group, key, "").parent)
-        rows.append(("column group", group, key, [sizes.get(name) for name in names]))
-    for kind, key in sorted(version.artifacts.items()):
-        rows.append(("artifact", kind, key, list(_sizes(lake.artifact_place(kind, key)).values())))
+        rows.append(("column group", group, key, [found.get(name) for name in names]))
+    for (kind, key), found in zip(kinds, sizes[len(groups) :], strict=True):
+        rows.append(("artifact", kind, key, list(found.values())))
     shown = [
         {
             "": what, "name": name, "key": key, "files": len(sizes), "missing": sizes.count(None),

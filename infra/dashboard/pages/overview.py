@@ -15,6 +15,8 @@ from infra.dashboard.version_plot import over_versions
 from tasks.lake import Lake, Version
 from tasks.reporting import findings, plots, wording
 from tasks.samples import DUPLICATE, FILTERED, KEPT, QUARANTINED
+from tasks.storing import copying
+from tasks.storing.addresses import is_copy, shown
 
 NAMES = {KEPT: "kept", FILTERED: "filtered", DUPLICATE: "near-duplicates", QUARANTINED: "quarantined"}
 REPORT = "report.html"
@@ -97,14 +99,19 @@ def _gates(version: Version) -> None:
 
 def _report(version: Version) -> None:
     """The version's report, to take along, and where it lies."""
-    path = version.artifact("published") / REPORT if "published" in version.artifacts else None
-    if path is None or not path.exists():
+    key = version.artifacts.get("published")
+    folder = version.lake.artifact_place("published", key) if key is not None else None
+    if folder is None or not copying.there(folder):
         st.caption("The report is written by a run's last step, publish.")
         return
+
+    def report() -> bytes:
+        return version.artifact_file("published", REPORT).read_bytes()
+
     name = f"{version.lake.pool}-{version.number}-report.html"
-    st.download_button("Report", path.read_bytes, name, "text/html", on_click="ignore", icon=":material/download:")
-    root = version.lake.root
-    st.code(str(root.name / path.relative_to(root)), language=None, wrap_lines=True)
+    st.download_button("Report", report, name, "text/html", on_click="ignore", icon=":material/download:")
+    path, root = folder / REPORT, version.lake.root
+    st.code(shown(path) if is_copy(path) else str(root.name / path.relative_to(root)), language=None, wrap_lines=True)
 
 
 def _versions(log: list[version_log.Entry]) -> None:

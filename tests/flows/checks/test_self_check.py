@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,14 +17,16 @@ from typing import Any
 import psutil
 import pytest
 
-from flows.checks.secrets import hidden, refuse_arguments
+from flows.checks.secrets import hidden, refuse_arguments, without_secrets
 from flows.checks.self_check import check, check_writable
 from flows.checks.telemetry import OFF
 from flows.config import read_config
+from flows.curate import Run, curate, stage_task
 from flows.runtime import Runtime
 from flows.serving.dashboard import command
 from flows.serving.listening import Listen
-from tasks.errors import ConfigError, LakeError, UsageError
+from flows.stages import STAGES
+from tasks.errors import ConfigError, LakeError, LakeHeld, SluiceError, Unavailable, UsageError
 from tests.drawn_pool import draw_pool
 from tests.flows.runs import Serial, curated
 
@@ -156,6 +159,43 @@ def test_no_secret_of_the_environment_comes_into_the_lake(tmp_path: Path, monkey
     assert not _holding(tmp_path / "lake")
     errors = [json.loads(path.read_text("utf-8"))["error"] for path in tmp_path.glob("lake/*/runs/*.json")]
     assert "OSError: https://***@store.example refused the key ***" in errors
+
+
+@pytest.mark.parametrize(
+    ("problem", "kind", "said"),
+    [
+        (OSError(f"the key {SECRET} was refused"), SluiceError, "OSError: the key *** was refused"),
+        (OSError(5, f"no answer for {SECRET}"), SluiceError, "OSError: [Errno 5] no answer for ***"),
+        (TimeoutError(f"https://me:{SECRET}@a.example"), Unavailable, "TimeoutError: https://***@a.example"),
+        (LakeHeld(f"held by {SECRET}"), LakeHeld, "held by ***"),
+    ],
+)
+def test_what_prefect_keeps_of_a_run_that_broke_holds_no_secret(
+    problem: Exception, kind: type[Exception], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_SECRET", SECRET)
+
+    def broken(*_: Any) -> None:
+        raise problem
+
+    monkeypatch.setattr("flows.curate.run_curate", broken)
+    monkeypatch.setattr(Run, "step", broken)
+    for edge in (lambda: curate.fn("pool"), lambda: stage_task("ingest").fn(Run, STAGES[0])):
+        with pytest.raises(kind) as raised:
+            edge()
+        told = "".join(traceback.format_exception(raised.value))
+        assert str(raised.value) == said and SECRET not in told and "in broken" in told
+
+
+def test_an_exception_that_came_from_one_with_a_secret_tells_none_and_others_stay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MY_SECRET", SECRET)
+    with pytest.raises(SluiceError, match="ValueError: no number") as raised, without_secrets():
+        raise ValueError("no number") from OSError(SECRET)
+    assert SECRET not in "".join(traceback.format_exception(raised.value))
+    with pytest.raises(ZeroDivisionError), without_secrets():
+        _ = 1 / 0
 
 
 @pytest.mark.slow

@@ -36,11 +36,6 @@ def lake(pool: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture
-def copied(lake: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(lake, tmp_path / "lake"))
-
-
 def recall(value: float) -> dict[str, object]:
     return {"filter": {"category": [{"name": "redcross", "labels": "labels.csv", "recall": value}]}}
 

@@ -11,7 +11,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from flows.commands.preview import register
-from tasks import dedup
+from tasks import committing, dedup
 from tasks.errors import UsageError
 from tasks.files import write_array
 from tests.tasks.decided_pool import ingested, samples, serial, write_tars
@@ -29,9 +29,9 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     write_array(draft.lake.column_path("embedding", "e", draft.parts[0].part), vectors.astype(np.float16))
     draft = draft.derive("embed", columns={"embedding": "e"})
-    first = draft.lake.commit(draft, draft.content(), {**FACTS, "complete": False})
+    first = committing.commit(draft, committing.content(draft), {**FACTS, "complete": False})
     done = dedup.run(first, dedup.Config(threshold=0.97, method="exact"), serial)
-    done.lake.commit(done, done.content(), {**FACTS, "complete": True})
+    committing.commit(done, committing.content(done), {**FACTS, "complete": True})
     return root / "lake"
 
 

@@ -31,18 +31,6 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "shapes"
 
 
-@pytest.fixture(scope="module")
-def lake(pool: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("lakes") / "lake"
-    curated(pool, root)
-    return root
-
-
-@pytest.fixture
-def copied(lake: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(lake, tmp_path / "lake"))
-
-
 @pytest.fixture
 def grown(pool: Path) -> Any:
     """The pool while it has one shard more."""

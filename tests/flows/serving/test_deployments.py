@@ -125,6 +125,26 @@ def test_a_file_that_is_none_or_holds_nothing_is_refused(tmp_path: Path) -> None
         assert message in refusal(tmp_path / "prefect.yaml")
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"parameters": {"dask": "tls://admin:correct-horse@cluster.example:8786"}},
+        {"work_pool": {"job_variables": {"env": {"PREFECT_API_AUTH_STRING": "admin:correct-horse"}}}},
+        {"description": "https://admin:correct-horse@store.example"},
+    ],
+)
+def test_a_secret_in_the_file_is_refused_and_not_repeated(tmp_path: Path, changes: dict[str, Any]) -> None:
+    said = refusal(written(tmp_path, curate(tmp_path, **changes)))
+    assert "looks like a secret, and a configuration goes to Prefect's server" in said and "in the environment" in said
+    assert "correct-horse" not in said
+
+
+def test_the_name_of_a_block_that_keeps_a_secret_is_none(tmp_path: Path) -> None:
+    variables = {"env": {"AWS_SECRET_ACCESS_KEY": "{{ prefect.blocks.secret.store }}"}}
+    (one,) = read_deployments(written(tmp_path, curate(tmp_path, work_pool={"job_variables": variables})))
+    assert one.work_pool == {"job_variables": variables}
+
+
 def test_two_deployments_of_one_flow_have_two_names(tmp_path: Path) -> None:
     told = refusal(written(tmp_path, curate(tmp_path), curate(tmp_path)))
     assert "two deployments of flows/curate.py:curate are called 'nightly'" in told

@@ -18,7 +18,8 @@ import yaml
 
 from tasks.lake import find_pool
 from tests.drawn_pool import draw_pool
-from tests.flows.test_kill import CONFIG, check
+from tests.flows.runs import FILE
+from tests.flows.test_kill import check
 
 REPOSITORY = Path(__file__).parents[3]
 SLUICE = [sys.executable, "-m", "flows.cli"]
@@ -32,7 +33,7 @@ def home(tmp_path: Path) -> Path:
     (tmp_path / "shapes").mkdir()
     for name in ("labels.csv",):
         shutil.copy(tmp_path / "coming" / name, tmp_path / name)
-    (tmp_path / "sluice.toml").write_text(CONFIG)
+    (tmp_path / "sluice.toml").write_text(FILE)
     return tmp_path
 
 

@@ -127,7 +127,7 @@ def test_links_go_to_what_the_environment_names(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("SLUICE_DASHBOARD_URL", "http://127.0.0.1:8501/")
     monkeypatch.setenv("SLUICE_LAKE_URL", "https://lakes.example/all")
     found: dict[str, Any] = links(version)
-    assert found["dashboard"][0] == "http://127.0.0.1:8501"
+    assert found["dashboard"][0] == "http://127.0.0.1:8501/?pool=my+pool&version=5"
     assert found["report"][0] == "https://lakes.example/all/my%20pool/artifacts/published-key/report.html"
     assert "report" not in links(Version(Lake(tmp_path, "p"), number=1))
 

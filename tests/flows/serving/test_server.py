@@ -20,21 +20,10 @@ import pytest
 from flows.stages import STAGES
 from tasks.errors import GateFailed, Unavailable, UsageError
 from tests.drawn_pool import draw_pool
+from tests.flows.runs import FILE
 
 REPOSITORY = Path(__file__).parents[3]
 NAMES = [stage.name for stage in STAGES]
-TOML = """
-[[filter.category]]
-name = "redcross"
-labels = "labels.csv"
-recall = 0.9
-[dedup]
-threshold = 0.97
-[gates]
-max_filtered = {}
-max_duplicates = 0.95
-min_effective_sample_share = 0.05
-"""
 HOLD = """
 import time
 from prefect.settings import PREFECT_API_URL
@@ -83,8 +72,8 @@ def seen(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Seen:
     folder = tmp_path_factory.mktemp("runs")
     pool = folder / "shapes"
     draw_pool(pool, 120, shard_rows=60)
-    for name, share in (("good", 0.9), ("strict", 0.001)):
-        (pool / f"{name}.toml").write_text(TOML.format(share))
+    (pool / "good.toml").write_text(FILE)
+    (pool / "strict.toml").write_text(FILE.replace("max_filtered = 0.9", "max_filtered = 0.001"))
     with embedded():
         url = str(PREFECT_API_URL.value())
         with urlopen(f"{url}/health", timeout=10) as answer:

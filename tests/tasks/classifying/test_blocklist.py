@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tasks import ingest
+from tasks import committing, ingest
 from tasks.classifying import blocklist
 from tasks.classifying.blocklist import Blocklist, Hashes, blocked_rows, facts, match, read_hashes, settings
 from tasks.errors import ConfigError, PoolError, SluiceError
@@ -102,7 +102,7 @@ def rows(version: Version) -> list[int]:
 def commit(version: Version, complete: bool) -> Version:
     content = {"stage": version.stage, "parts": [vars(part) for part in version.parts]}
     content |= {"columns": dict(version.columns), "artifacts": {}, "config": {}}
-    return version.lake.commit(version, content, {"complete": complete})
+    return committing.commit(version, content, {"complete": complete})
 
 
 PERCEPTUAL = Blocklist(perceptual=HOOK, perceptual_version="1")

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks import embed, ingest, samples
+from tasks.encoding.clip_retrieval import folder_digest
 from tasks.errors import ConfigError
 from tasks.lake import Version
 from tests.small_pool import digested, drawn, empty_version, serial, write_img2dataset
@@ -97,6 +98,11 @@ def test_embeddings_that_are_no_numbers_or_zero_are_none(tmp_path: Path) -> None
 def test_a_folder_of_another_shape_is_refused(tmp_path: Path, files: list[Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         taken(tmp_path, folder_of(tmp_path / "given", *files))
+
+
+def test_a_folder_in_an_object_store_is_refused_with_what_to_do() -> None:
+    with pytest.raises(ConfigError, match=r"a folder on this machine was expected, .* copy it from the store"):
+        folder_digest("s3://team/embeddings", lambda path: "")
 
 
 def test_damaged_or_missing_files_are_refused_and_named(tmp_path: Path) -> None:

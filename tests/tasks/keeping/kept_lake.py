@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from tasks import committing
 from tasks.files import write_json, write_text
 from tasks.labels.rounds import Item, Round, write_round
 from tasks.lake import Lake, Part, Version, open_lake
@@ -32,7 +33,7 @@ def add_run(lake: Lake, parts: Sequence[str], setting: int = 0, complete: bool =
     facts: dict[str, Any] = {"gate": [], "run": "run", "code": "", "created_at": at, "complete": False, "inputs": None}
     previous = lake.latest()
     before = {"parent": None, "previous": previous.number if previous is not None else None}
-    first = lake.commit(draft, draft.content(), {**facts, **before})
+    first = committing.commit(draft, committing.content(draft), {**facts, **before})
     if not complete:
         return [first.number or 0]
     draft = _decided(first.derive("publish"), lake.key("publish", parts, setting))
@@ -42,7 +43,8 @@ def add_run(lake: Lake, parts: Sequence[str], setting: int = 0, complete: bool =
             (folder / "report.html").write_text(f"report {setting} of {parts}", "utf-8")
     draft = draft.derive("publish", artifacts={"published": key, "tokens": _tokens(draft)})
     more = {"parent": first.number, "complete": True, "inputs": lake.key(parts, setting)}
-    return [first.number or 0, lake.commit(draft, draft.content(), {**facts, **before, **more}).number or 0]
+    last = committing.commit(draft, committing.content(draft), {**facts, **before, **more})
+    return [first.number or 0, last.number or 0]
 
 
 def _decided(draft: Version, key: str) -> Version:

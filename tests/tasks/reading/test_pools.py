@@ -143,8 +143,3 @@ def test_a_key_that_comes_again_later_in_a_shard_is_a_duplicate_key(tmp_path: Pa
     assert [raw.problem for raw in found] == [None, None, None, samples.DUPLICATE_KEY]
     path = write_huggingface(tmp_path / "0.parquet", drawn(3), key=["a", "b", "a"])
     assert [raw.problem for raw in raws(path)[0]] == [None, None, samples.DUPLICATE_KEY]
-
-
-def test_a_pool_in_an_object_store_is_refused_with_what_to_do() -> None:
-    with pytest.raises(PoolError, match="is in an object store, where pools are not read; copy its shards"):
-        list_shards("s3://bucket/pool")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from unittest.mock import patch
 
 HANG = 0  # no answer at all
 
@@ -25,7 +27,6 @@ class Receiver(ThreadingHTTPServer):
         self.asked = 0
         self.keys: set[str | None] = set()
         self.over = threading.Event()
-
         self.scheme = "http"
 
     @property
@@ -58,6 +59,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         pass
+
+
+@contextmanager
+def no_collector() -> Iterator[None]:
+    """An environment that names no collector, for tests that name one; loopback is reached without a proxy."""
+    with patch.dict(os.environ):
+        for name in [name for name in os.environ if name.startswith("OPENLINEAGE")]:
+            del os.environ[name]
+        os.environ["NO_PROXY"] = "127.0.0.1"
+        yield
 
 
 @contextmanager

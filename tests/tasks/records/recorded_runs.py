@@ -6,6 +6,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from tasks import committing
 from tasks.files import write_json
 from tasks.lake import Lake, Version, open_lake
 from tests.tasks.captioned import captioned
@@ -39,7 +40,7 @@ def commit(draft: Version, stage: str, run: int, minute: int, **facts: Any) -> V
         "created_at": f"2026-11-21T{run:02d}:{minute:02d}:00+00:00", "complete": False, "inputs": None,
     }  # fmt: skip
     draft = draft.derive(stage)
-    return draft.lake.commit(draft, draft.content(), known | facts)
+    return committing.commit(draft, committing.content(draft), known | facts)
 
 
 def one_run(root: Path) -> Lake:

@@ -1,20 +1,17 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from unittest.mock import patch
 
 import pytest
 
 from tasks.errors import UsageError
 from tasks.records.collector import collector
+from tests.tasks.records.receiver import no_collector
 
 
 @pytest.fixture(autouse=True)
 def environment() -> Iterator[None]:
-    """An environment that names no collector."""
-    with patch.dict(os.environ):
-        for name in [name for name in os.environ if name.startswith("OPENLINEAGE")]:
-            del os.environ[name]
+    with no_collector():
         yield
 
 

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks import committing
 from tasks.errors import LakeError, UsageError
-from tasks.files import write_table
+from tasks.files import read_table, write_table
 from tasks.lake import Lake, Part, Version
+from tasks.records import places
 from tasks.records.history import diff, why
 from tasks.samples import DECISION, SAMPLES, SCORE, VERDICTS
 
@@ -65,7 +67,7 @@ def commit(draft: Version, stage: str, previous: int | None = None, **facts: Any
         "complete": False, "inputs": None,
     }  # fmt: skip
     draft = draft.derive(stage)
-    return draft.lake.commit(draft, draft.content(), known | facts)
+    return committing.commit(draft, committing.content(draft), known | facts)
 
 
 @pytest.fixture
@@ -302,3 +304,22 @@ def test_a_version_with_a_file_gone_is_refused(lake: Lake) -> None:
         why(version, uid(0))
     with pytest.raises(LakeError, match=path.name):
         diff(version, version)
+
+
+def test_a_file_that_versions_share_is_searched_once(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    shards = {"a.tar": [1, 2], "b.tar": [3, 4]}
+    old = commit(made(lake, shards), "publish", complete=True)
+    for number in range(2, 6):
+        old = commit(old, "publish", previous=number - 1, complete=True)
+    latest = commit(made(lake, {"a.tar": [2, 1], "b.tar": [3, 4]}), "publish", previous=5, complete=True)
+    read: list[Path] = []
+
+    def noting(path: Path, *columns: Any) -> pa.Table:
+        read.append(path)
+        return read_table(path, *columns)
+
+    monkeypatch.setattr(places, "read_table", noting)
+    found = why(latest, uid(1))["history"]
+    assert [step["version"] for step in found] == [1, 2, 3, 4, 5, 6] and {step["verdict"] for step in found} == {"kept"}
+    searched = [path for path in read if path in old.column_paths("samples") and path.stem == old.parts[0].part]
+    assert len(searched) == 1

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 import trustme
@@ -19,7 +18,7 @@ from tasks.records.collector import collector
 from tasks.records.lineage import events
 from tasks.records.sending import identity
 from tasks.records.telling import Telling
-from tests.tasks.records.receiver import HANG, Receiver, receiving
+from tests.tasks.records.receiver import HANG, Receiver, no_collector, receiving
 from tests.tasks.records.recorded_runs import commit, one_run, record, run_id
 
 KEY = "hidden-key-4711"
@@ -27,10 +26,7 @@ KEY = "hidden-key-4711"
 
 @pytest.fixture(autouse=True)
 def environment() -> Iterator[None]:
-    with patch.dict(os.environ):
-        for name in [name for name in os.environ if name.startswith("OPENLINEAGE")]:
-            del os.environ[name]
-        os.environ["NO_PROXY"] = "127.0.0.1"
+    with no_collector():
         yield
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from markdown_it import MarkdownIt
 
-from tasks import publish
+from tasks import committing, publish
 from tasks.errors import ConfigError, LakeError, UsageError
 from tasks.exporting.contract import contract
 from tasks.exporting.exports import export_webdataset
@@ -31,7 +31,7 @@ def committed(draft: Version, **config: Any) -> Version:
         "parent": None, "previous": 1, "run": "6a0d5f0e-34a5-4f3c-9d52-7f0a5f7a2b11", "gate": [], "code": "abc123",
         "created_at": "2026-11-21T10:00:00+00:00", "complete": True, "inputs": None,
     }  # fmt: skip
-    return draft.lake.commit(draft, draft.content(), facts)
+    return committing.commit(draft, committing.content(draft), facts)
 
 
 @pytest.fixture(scope="module")

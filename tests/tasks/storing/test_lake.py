@@ -10,7 +10,7 @@ from tasks.lake import Lake, find_pool, open_lake, pools
 from tasks.storing import copying, lease, objects
 from tasks.storing.addresses import copies, located
 from tests.object_store import on_machine
-from tests.tasks.test_lake import PARTS, commit, draft_of
+from tests.tasks.drafts import PARTS, commit, draft_of
 
 
 @pytest.fixture
@@ -42,6 +42,30 @@ def test_a_version_is_read_on_another_machine_as_it_was_written(
     assert [array.tolist() for array in found.embeddings()] == [array.tolist() for array in made.embeddings()]
     assert (found.artifact("model") / "weights").read_text() == "w"
     assert found.lake.has_artifact("model", "m") and not found.lake.has_artifact("model", "other")
+
+
+def test_an_artifact_is_stored_once_and_nothing_of_it_under_a_passing_name(lake: Lake) -> None:
+    with lake.new_artifact("model", "m") as folder:
+        write_array(folder / "weights.npy", np.zeros(3))
+        write_array(folder / "deep" / "more.npy", np.zeros(3))
+        assert objects.find(lake.home / "artifacts") == {}
+    names = {"model-m/weights.npy", "model-m/deep/more.npy", f"model-m/{copying.WHOLE}"}
+    assert set(objects.find(lake.home / "artifacts")) == names
+
+
+def test_one_file_of_an_artifact_comes_without_the_others_and_leaves_no_artifact_in_part(
+    lake: Lake, address: str, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with lake.new_artifact("model", "m") as folder:
+        for name in ("a", "b"):
+            (folder / name).write_text(name)
+    commit(draft_of(lake).derive("embed", artifacts={"model": "m"}))
+    found = elsewhere(monkeypatch, server, tmp_path, address).version("latest")
+    assert found.artifact_file("model", "a").read_text() == "a"
+    assert not found.artifact_file("model", "none").exists()
+    assert not [path for path in copies().rglob("b") if path.is_file()]
+    assert (found.artifact("model") / "b").read_text() == "b"
+    assert found.artifact_file("model", "b") == found.artifact("model") / "b"
 
 
 def test_a_version_has_the_digest_that_it_has_in_a_folder(lake: Lake, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from tasks.errors import UsageError
 from tasks.keeping import tags
 from tasks.lake import Lake, find_pool, open_lake
 from tests.object_store import on_machine
-from tests.tasks.test_lake import commit, draft_of
+from tests.tasks.drafts import commit, draft_of
 
 
 @pytest.fixture

@@ -29,9 +29,9 @@ def test_a_listing_of_more_than_a_page_is_read_to_its_end(address: str, monkeypa
     folder = located(address)
     for number in range(5):
         objects.write(folder / f"{number}.json", b"")
-    call = objects._client().call_s3
+    call = objects.client().call_s3
     monkeypatch.setattr(
-        objects._client(), "call_s3", lambda *a, **k: call(*a, **k, **({"MaxKeys": 2} if k.get("Prefix") else {}))
+        objects.client(), "call_s3", lambda *a, **k: call(*a, **k, **({"MaxKeys": 2} if k.get("Prefix") else {}))
     )
     assert list(objects.find(folder)) == [f"{number}.json" for number in range(5)]
 
@@ -54,7 +54,7 @@ def test_names_that_lead_out_of_the_copy_are_not_listed(address: str) -> None:
     home = located(address)
     bucket, _, key = objects.name_of(home).partition("/")
     for name in ("../out.json", "a//b.json", "good.json"):
-        objects._client().call_s3("put_object", Bucket=bucket, Key=f"{key}/{name}", Body=b"x")
+        objects.client().call_s3("put_object", Bucket=bucket, Key=f"{key}/{name}", Body=b"x")
     assert list(objects.find(home)) == ["good.json"]
 
 
@@ -74,7 +74,7 @@ def test_a_store_that_refuses_is_told_with_what_is_needed(address: str, monkeypa
     def refused(*arguments: object, **settings: object) -> None:
         raise PermissionError("Access Denied")
 
-    monkeypatch.setattr(objects._client(), "call_s3", refused)
+    monkeypatch.setattr(objects.client(), "call_s3", refused)
     for ask in (objects.entries, lambda path: objects.create(path, b"x")):
         with pytest.raises(LakeError, match=r"Access Denied: the store refused; see that the keys .* may list, read"):
             ask(located(address))
@@ -86,7 +86,7 @@ def test_missing_keys_are_asked_for_by_their_names(address: str, monkeypatch: py
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
-    objects._client().clear_instance_cache()
+    objects.client().clear_instance_cache()
     with pytest.raises(UsageError, match="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"):
         objects.entries(located(address))
-    objects._client().clear_instance_cache()
+    objects.client().clear_instance_cache()

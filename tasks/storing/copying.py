@@ -199,10 +199,16 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.parent / f"{FETCHING}{uuid.uuid4().hex}"
-    aside.write_bytes(data)
-    aside.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.parent / f"{FETCHING}{uuid.uuid4().hex}"
+        aside.write_bytes(data)
+        aside.replace(path)
+    except OSError as problem:
+        raise LakeError(
+            f"{path}: a copy of {shown(path)} was to be written here ({problem.strerror}); set SLUICE_CACHE to a "
+            "folder that may be written and has room"
+        ) from None
 
 
 def refuse(path: Path, what: str) -> None:

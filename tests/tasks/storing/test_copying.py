@@ -45,6 +45,16 @@ def test_a_file_that_came_in_part_is_refused_and_leaves_nothing(address: str, mo
     assert list(path.parent.iterdir()) == []
 
 
+def test_where_no_copy_can_be_written_it_says_what_to_set(
+    address: str, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_text(located(address) / "pool" / "pool.json", "{}")
+    (tmp_path / "no-folder").write_text("")
+    home = elsewhere(monkeypatch, server, tmp_path / "no-folder", address) / "pool"
+    with pytest.raises(LakeError, match="set SLUICE_CACHE to a folder that may be written"):
+        copying.refresh(home)
+
+
 def test_an_artifact_that_was_not_finished_is_none(address: str, tmp_path: Path) -> None:
     folder = located(address) / "pool" / "artifacts" / "model-k"
     objects.write(folder / "weights", b"w")

@@ -96,7 +96,7 @@ def _nearest(score: Tensor, behind: float, most: int) -> tuple[NDArray[Any], ...
     flat = score.view(-1)
     value = flat[torch.from_numpy(place)].numpy()
     row, column = np.divmod(place, score.shape[1])
-    order = np.lexsort((column, -value, row))
+    order = np.lexsort((-value, row))  # of equals the first column
     row, column, value, place = row[order], column[order], value[order], place[order]
     step = np.arange(len(row)) - np.searchsorted(row, row)
     taken = step < most
@@ -110,6 +110,9 @@ def _by_cells(points: Tensor, known: Centroids, distance: float) -> list[tuple[T
     import torch
 
     cells = len(known.coarse)
+    if cells == 1:
+        every = torch.arange(known.listed.shape[1])
+        return [(block, every) for block in torch.split(torch.arange(len(points)), ROWS)]
     score = product(points, fast(known.coarse)).float().cpu() - (known.coarse * known.coarse).sum(1) / 2
     best = score.topk(min(COARSE, cells), dim=1)
     first, last = best.indices[:, 0], best.indices[:, -1]

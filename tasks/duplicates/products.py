@@ -136,16 +136,31 @@ def _at_least(similarity: Tensor, threshold: float, slack: float, before: Tensor
 
     if before is not None:
         _blank(similarity, before)
-    highest = similarity.amax(1) if similarity.shape[1] else similarity.new_zeros(0)
-    some = (highest >= threshold - slack).nonzero()[:, 0]
+    least = threshold - slack
+    asked = _highest(similarity) >= least if least > 0 else torch.ones(len(similarity), dtype=torch.bool)
+    some = asked.nonzero()[:, 0]
     looked = similarity[some].float()
-    place = torch.from_numpy((looked >= threshold - slack).cpu().numpy().ravel().nonzero()[0])
+    place = torch.from_numpy((looked >= least).cpu().numpy().ravel().nonzero()[0])
     row, column = some.cpu()[place // max(looked.shape[1], 1)], place % max(looked.shape[1], 1)
     value = looked.cpu().view(-1)[place]
     if before is None:
         return Passed(row, column, value, slack)
     meant = column < before[row]
     return Passed(row[meant], column[meant], value[meant], slack)
+
+
+def _highest(similarity: Tensor) -> Tensor:
+    """The largest number of each row where one is positive, else one that is not. (rows,)
+
+    The bits of positive bfloat16 numbers are in the numbers' order, and integers are compared eight times as fast.
+    """
+    import torch
+
+    if similarity.shape[1] == 0:
+        return similarity.new_zeros(len(similarity)) - 1
+    if similarity.dtype != torch.bfloat16:
+        return similarity.amax(1)
+    return similarity.view(torch.int16).amax(1).view(torch.bfloat16)
 
 
 def _blank(similarity: Tensor, before: Tensor) -> None:

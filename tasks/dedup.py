@@ -213,7 +213,9 @@ def _found(
             searched = search(pool.stored, known, config.ask(), folder, map_parts)
             write_pairs(folder, pool, searched)
             write_codes(folder, pool)
-            asked_before = Earlier(known.queried, searched.new) if known and known.queried is not None else None
+            asked_before = None
+            if known is not None and known.queried is not None and len(searched.new) < pool.kinds:
+                asked_before = Earlier(known.queried, searched.new)  # where all were searched anew, all are asked
             recall, bands, queried = estimate(pool.stored, searched.found, _asked(config, map_parts), asked_before)
             queried.save(folder / QUERIED)
             how = {"compared": len(searched.new), "reach": searched.reach if config.method == "probes" else None}

@@ -87,7 +87,7 @@ def _nearest(score: Tensor, behind: float, most: int) -> tuple[NDArray[Any], ...
     """(row, column, step) of the columns at most `behind` the best of their row, at most so many a row, the best being
     step 0; and how far behind the best of the others is (rows,). The scores (rows, columns) are used up.
 
-    Few columns of a row are that near: finding them by passes over all takes a fifth of the time of sorting them.
+    Few columns of a row are that near: finding them by passes over all takes far less time than sorting them.
     """
     import torch
 

@@ -152,7 +152,7 @@ def _at_least(similarity: Tensor, threshold: float, slack: float, before: Tensor
 def _highest(similarity: Tensor) -> Tensor:
     """The largest number of each row where one is positive, else one that is not. (rows,)
 
-    The bits of positive bfloat16 numbers are in the numbers' order, and integers are compared eight times as fast.
+    The bits of positive bfloat16 numbers are in the numbers' order, and integers are compared faster.
     """
     import torch
 

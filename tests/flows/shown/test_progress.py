@@ -55,22 +55,22 @@ def test_ingest_tells_the_samples_that_its_parts_held_and_the_time_left(clock: l
     assert one.artifacts.texts[-1] == "0% 0 of 4 parts"
 
 
-def test_a_later_stage_tells_the_share_of_the_versions_samples(clock: list[float]) -> None:
+@pytest.mark.parametrize(
+    ("parts", "text"),
+    [
+        (4, "100% 4 of 4 parts, 200 images/s"),  # a later stage's share of the version's samples
+        (1, "100% 1 of 1 parts"),  # new parts alone claim no pace of the whole
+    ],
+)
+def test_a_later_stage_tells_its_pace_where_it_goes_through_all_parts(
+    clock: list[float], parts: int, text: str
+) -> None:
     one = reporter()
     one.begin("filter", rows=1000, parts=4)
-    one.parts(0, 4)
+    one.parts(0, parts)
     clock[0] += 5
-    one.parts(4, 4)
-    assert one.artifacts.texts[-1] == "100% 4 of 4 parts, 200 images/s"
-
-
-def test_new_parts_alone_claim_no_pace_of_the_whole(clock: list[float]) -> None:
-    one = reporter()
-    one.begin("filter", rows=1000, parts=4)
-    one.parts(0, 1)
-    clock[0] += 5
-    one.parts(1, 1)
-    assert one.artifacts.texts[-1] == "100% 1 of 1 parts"
+    one.parts(parts, parts)
+    assert one.artifacts.texts[-1] == text
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(9, "9 s"), (90, "1 min 30 s"), (7260, "2 h 1 min")])

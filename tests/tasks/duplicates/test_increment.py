@@ -218,6 +218,17 @@ def test_an_increment_reads_and_asks_what_is_new(lake: Lake, monkeypatch: pytest
     assert left[0] == 210 < left[1] < 210 + 31
 
 
+def test_where_all_are_searched_anew_all_are_asked_anew(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors, rows = clustered(monkeypatch)
+    known = run(draft(lake, [*range(7)], 0, vectors, rows), None, recall_queries=210)
+    before: list[object] = []
+    inner = dedup.estimate
+    monkeypatch.setattr(increment, "find_more", lambda *_: None)
+    monkeypatch.setattr(dedup, "estimate", lambda *given: before.append(given[3]) or inner(*given))
+    done = run(draft(lake, [*range(8)], 0, vectors, rows), known, recall_queries=210).summary["dedup"]
+    assert (done["compared"], done["recall"]["queries"], before) == (8 * rows, 210, [None])
+
+
 def test_where_a_part_went_away_all_are_asked_again(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     vectors, rows = clustered(monkeypatch)
     known = run(draft(lake, [*range(7)], 0, vectors, rows), None, recall_queries=210)

@@ -13,7 +13,7 @@ from tasks.files import write_array, write_table
 from tasks.lake import Version
 from tasks.looking import preview, template_families
 from tasks.looking.preview_page import page
-from tests.tasks.decided_pool import ingested, samples, write_tars
+from tests.tasks.decided_pool import ingested, samples, with_clocks_alike, write_tars
 
 COUNT = 24  # every third a clock
 
@@ -22,16 +22,7 @@ COUNT = 24  # every third a clock
 def version(tmp_path: Path) -> Version:
     """Clocks lie around one direction, with cosines of about 0.97; shapes have directions of their own."""
     made = ingested(tmp_path / "lake", write_tars(tmp_path / "pool", samples(COUNT), per_shard=10))
-    rng = np.random.default_rng(0)
-    vectors = np.eye(COUNT, COUNT + 8)
-    vectors[::3] = vectors[0] + 0.03 * rng.standard_normal((COUNT // 3, COUNT + 8))
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    start = 0
-    for part in made.parts:
-        path = made.lake.column_path("embedding", "e", part.part)
-        write_array(path, vectors[start : start + part.rows].astype(np.float16))
-        start += part.rows
-    return made.derive("embed", columns={"embedding": "e"})
+    return with_clocks_alike(made)
 
 
 def found(version: Version) -> template_families.Found:

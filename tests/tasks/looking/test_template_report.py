@@ -14,7 +14,7 @@ from tasks.files import write_array, write_table
 from tasks.lake import Version
 from tasks.looking import template_report
 from tasks.reporting.report import render
-from tests.tasks.decided_pool import curated, samples, serial, write_tars
+from tests.tasks.decided_pool import curated, samples, serial, with_clocks_alike, write_tars
 from tests.tasks.reporting.test_report import Page
 
 COUNT = 24  # every third a clock
@@ -24,15 +24,7 @@ def pool(folder: Path, caption: str = "") -> Version:
     """A version after every step, its clocks one near-duplicate group with cosines of about 0.97."""
     items = [(ending, image, caption or text) for ending, image, text in samples(COUNT)]
     made = curated(folder / "lake", write_tars(folder / "pool", items, per_shard=10))
-    rng = np.random.default_rng(0)
-    vectors = np.eye(COUNT, COUNT + 8)
-    vectors[::3] = vectors[0] + 0.03 * rng.standard_normal((COUNT // 3, COUNT + 8))
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    start = 0
-    for part in made.parts:
-        write_array(made.lake.column_path("embedding", "e", part.part), vectors[start : start + part.rows].astype("f2"))
-        start += part.rows
-    return made.derive("embed", columns={"embedding": "e"})
+    return with_clocks_alike(made)
 
 
 @pytest.fixture(scope="module")

@@ -123,30 +123,38 @@ def near(rows: Screened, columns: Screened, threshold: float, norms: float, befo
     `norms` is the largest norm_error of the vectors.
     """
     slack = (HALF_SLACK if half() else SLACK) + 3 * norms
-    passed = _at_least(product(rows.fast, columns.fast), threshold, slack, before)
-    if slack > SLACK and len(passed.row) > FEW * len(rows.stored):
+    most = FEW * len(rows.stored) if slack > SLACK else None
+    passed = _at_least(product(rows.fast, columns.fast), (threshold, slack), before, most)
+    if passed is None:
         fine = unit(rows.stored.to(device())) @ unit(columns.stored.to(device())).T
-        passed = _at_least(fine, threshold, SLACK, before)
+        passed = _at_least(fine, (threshold, SLACK), before, None)
+    assert passed is not None  # there is no limit the second time
     return passed
 
 
-def _at_least(similarity: Tensor, threshold: float, slack: float, before: Tensor | None) -> Passed:
-    """Most rows have no near one: one pass finds those that have, and only these are looked at. Uses similarity up."""
+def _at_least(
+    similarity: Tensor, screen: tuple[float, float], before: Tensor | None, most: int | None
+) -> Passed | None:
+    """What passes a screen of (threshold, slack), None where that is more than `most`. Uses similarity up.
+
+    Most rows have no near one: one pass finds those that have, and only these are looked at.
+    """
     import torch
 
     if before is not None:
         _blank(similarity, before)
-    least = threshold - slack
+    least = screen[0] - screen[1]
     asked = _highest(similarity) >= least if least > 0 else torch.ones(len(similarity), dtype=torch.bool)
     some = asked.nonzero()[:, 0]
-    looked = similarity[some].float()
-    place = torch.from_numpy((looked >= least).cpu().numpy().ravel().nonzero()[0])
-    row, column = some.cpu()[place // max(looked.shape[1], 1)], place % max(looked.shape[1], 1)
-    value = looked.cpu().view(-1)[place]
-    if before is None:
-        return Passed(row, column, value, slack)
-    meant = column < before[row]
-    return Passed(row[meant], column[meant], value[meant], slack)
+    looked = similarity[some].float().cpu()
+    near, some = looked >= least, some.cpu()
+    if before is not None:
+        near &= torch.arange(looked.shape[1]) < before[some, None]
+    if most is not None and int(near.count_nonzero()) > most:
+        return None
+    place = torch.from_numpy(near.numpy().ravel().nonzero()[0])
+    width = max(looked.shape[1], 1)
+    return Passed(some[place // width], place % width, looked.view(-1)[place], screen[1])
 
 
 def _highest(similarity: Tensor) -> Tensor:

@@ -72,7 +72,7 @@ def assign_chunk(trained: Path, reach: Reach, chunk: Chunk) -> Assigned:
     fine, bias = fast(known.fine), (known.fine * known.fine).sum(1).to(points.device) / 2
     spacing = max(float(known.spacing), 1e-6)
     for rows, listed in _by_cells(points, known, reach.distance):
-        score = product(points[rows], fine[listed]).float().sub_(bias[listed]).cpu()
+        score = product(_taken(points, rows), _taken(fine, listed)).float().sub_(_taken(bias, listed)).cpu()
         row, column, step, lead = _nearest(score, reach.distance * spacing, reach.probes)
         where, cluster = rows.numpy(), listed.numpy().astype(np.int32)
         gap[where] = np.minimum(lead / spacing, PROBED_ALL)  # exact where two centroids lie that far apart
@@ -81,6 +81,12 @@ def assign_chunk(trained: Path, reach: Reach, chunk: Chunk) -> Assigned:
         visits.append((where[row[seen]], cluster[column[seen]], step[seen]))
     visitor, visited, step = (np.concatenate(field) for field in zip(*visits, strict=True))
     return Assigned(home, visitor, visited, step, gap)
+
+
+def _taken(points: Tensor, rows: Tensor) -> Tensor:
+    """Those rows, which ascend; a view where they lie beside each other."""
+    first, last = int(rows[0]), int(rows[-1])
+    return points[first : last + 1] if last - first == len(rows) - 1 else points.index_select(0, rows.to(points.device))
 
 
 def _nearest(score: Tensor, behind: float, most: int) -> tuple[NDArray[Any], ...]:

@@ -75,8 +75,8 @@ def find(
 ) -> Found:
     """Near-duplicates among n distinct float16 or float32 vectors of about unit norm, the preferred first.
 
-    `method` is one of METHODS. The vectors are read in blocks, laid out once more in the folder (by default a temporary
-    one) while it lasts, and never in memory as a whole, but for `annoy`. Memory: 26 bytes a pair, 40 a vector.
+    `method` is one of METHODS. The vectors are read in blocks, never in memory as a whole, but for `annoy`; the folder
+    (by default a temporary one) is for what the search leaves. Memory: 26 bytes a pair, 40 a vector.
     METHODS.md, section 3.
     """
     rows = vectors if isinstance(vectors, Stored) else stored([vectors])
@@ -93,7 +93,7 @@ def exact(vectors: Stored, search: Search, folder: Path, map_parts: MapParts) ->
     n = len(vectors.number)
     nobody = np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.int8)
     together = Assigned(np.zeros(n, np.int32), *nobody, np.zeros(n, np.float32))
-    return Candidates(near_pairs.compare(vectors, together, search.threshold, folder, map_parts), assigned=together)
+    return Candidates(near_pairs.compare(vectors, together, search.threshold, map_parts), assigned=together)
 
 
 def clusters(vectors: Stored, search: Search, folder: Path, map_parts: MapParts) -> Candidates:
@@ -105,7 +105,7 @@ def clusters(vectors: Stored, search: Search, folder: Path, map_parts: MapParts)
         trained = centroids.train(vectors, Plan(k, 50_000, 10, levels=1), rng)
         centroids.save(trained, folder / "centroids.npz")
         assigned = assign(vectors, folder / "centroids.npz", Reach(1, 0.0), map_parts)
-        found = near_pairs.compare(vectors, assigned, search.threshold, folder, map_parts)
+        found = near_pairs.compare(vectors, assigned, search.threshold, map_parts)
         near += [part._replace(step=np.full_like(part.step, number)) for part in found]
     return Candidates(near)
 
@@ -113,7 +113,7 @@ def clusters(vectors: Stored, search: Search, folder: Path, map_parts: MapParts)
 def probes(vectors: Stored, search: Search, folder: Path, map_parts: MapParts) -> Candidates:
     """One clustering; a vector near to the boundary of other clusters is compared with these too."""
     assigned = probing.assigned(vectors, search, folder, map_parts)
-    near = near_pairs.compare(vectors, assigned, search.threshold, folder, map_parts)
+    near = near_pairs.compare(vectors, assigned, search.threshold, map_parts)
     return Candidates(near, assigned.gap, assigned)
 
 

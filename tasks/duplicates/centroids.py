@@ -68,7 +68,9 @@ def train(vectors: Stored, plan: Plan, rng: np.random.Generator) -> Centroids:
     coarse = fit(points, points[: round(plan.k**0.5)], plan.iterations)
     cells = _members(points, coarse)
     share = plan.k / len(points)
-    fine = fit(points, torch.cat(parallel(lambda rows: _cut(points[rows], share, plan), cells)), SETTLED)
+    fine = fit(
+        points, torch.cat(parallel(lambda rows: _cut(points.index_select(0, rows), share, plan), cells)), SETTLED
+    )
     fine = _join(fine, mean, points, plan.join)
     return Centroids(mean, coarse, fine, _listed(points[:LISTED_FROM], coarse, fine), _spacing(fine))
 
@@ -128,7 +130,10 @@ def _cut(points: Tensor, share: float, plan: Plan) -> Tensor:
         parts = [max(1, int(share * len(rows) / OVERSIZED)) for rows in cells]
         if max(parts) == 1:
             break
-        cut = [fit(points[rows], points[rows[:k]], plan.iterations) for rows, k in zip(cells, parts, strict=True)]
+        cut = [
+            fit(points.index_select(0, rows), points.index_select(0, rows[:k]), plan.iterations)
+            for rows, k in zip(cells, parts, strict=True)
+        ]
         centroids = torch.cat(cut)
     return centroids
 

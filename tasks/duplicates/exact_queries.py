@@ -70,12 +70,11 @@ def _near_in(asked: Queries, chunk: Chunk) -> tuple[NDArray[np.int64], NDArray[n
 
     pairs, similarity = [np.empty((0, 2), np.int64)], [np.empty(0)]
     queries, stored = torch.from_numpy(asked.vectors), torch.from_numpy(read(chunk))
-    norms = max(products.norm_error(queries), products.norm_error(stored))
     screened = [products.screened(block) for block in torch.split(queries, ROWS)]
     for begin in range(0, len(stored), COLUMNS):
         columns = products.screened(stored[begin : begin + COLUMNS])
         for number, rows in enumerate(screened):
-            row, column, *_ = products.near(rows, columns, asked.threshold, norms)
+            row, column, *_ = products.near(rows, columns, asked.threshold)
             cosine = products.cosines(rows.stored, row, columns.stored, column)
             pair = np.column_stack([asked.rows[row.numpy() + ROWS * number], chunk.rows[column.numpy() + begin]])
             upheld = (cosine >= asked.threshold) & (pair[:, 0] != pair[:, 1])

@@ -60,7 +60,7 @@ def find_more(vectors: Stored, known: Known, search: Search, folder: Path, map_p
     halves = split(every, new)
     if _clustered(known) and comparisons(halves, new) > n * probing.CLUSTER * probing.PROBES:
         return None
-    near = _compared(vectors, halves, new, search.threshold, folder, map_parts) if len(new) else []
+    near = near_pairs.compare(vectors, halves, search.threshold, map_parts) if len(new) else []
     before = Near(known.pairs, known.similarity, known.step, known.saturated)
     gap = every.gap if _clustered(known) else None
     return each_once(Candidates([before, *near], gap, every), n)
@@ -114,18 +114,3 @@ def comparisons(halves: Assigned, new: NDArray[np.int64]) -> int:
     sizes = np.bincount(halves.home, minlength=int(halves.visited.max(initial=0)) + 1)
     own = np.bincount(halves.home[new])
     return int(sizes[halves.visited].sum() + (own * (own - 1) // 2).sum())
-
-
-def _compared(
-    vectors: Stored, halves: Assigned, new: NDArray[np.int64], threshold: float, folder: Path, map_parts: MapParts
-) -> list[Near]:
-    """Near pairs with a new vector; only vectors in clusters where there are such are read."""
-    asked = np.zeros(int(max(halves.home.max(), halves.visited.max(initial=0))) + 1, np.bool_)
-    asked[halves.visited] = True
-    concerned = asked[halves.home]
-    concerned[new] = True
-    rows, place = np.flatnonzero(concerned), np.cumsum(concerned) - 1
-    here = halves._replace(home=halves.home[rows], visitor=place[halves.visitor], gap=halves.gap[rows])
-    some = vectors._replace(number=vectors.number[rows])
-    found = near_pairs.compare(some, here, threshold, folder, map_parts)
-    return [part._replace(pairs=rows[part.pairs], cut=rows[part.cut]) for part in found]

@@ -1,24 +1,23 @@
 """Near pairs within clusters: those at home in a cluster with each other, and with those that visit it.
 
-A vector's row number is its rank. Vectors are laid out cluster by cluster, the preferred first. A vector that has found
-PAIRS_PER_SAMPLE near ones in a cluster, the preferred ones, is compared no further there and is said to be cut: a crowd
-of n near copies costs time and memory in proportion to n.
+A vector's row number is its rank; in a cluster the preferred come first. A vector that has found PAIRS_PER_SAMPLE near
+ones there, the preferred ones, is compared no further in it and is said to be cut: a crowd of n near copies costs time
+and memory in proportion to n.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tasks.duplicates import products
 from tasks.duplicates.assignment import Assigned
-from tasks.duplicates.products import Passed, Screened
-from tasks.duplicates.stored import MapParts, Stored, lay_out
+from tasks.duplicates.products import Passed, Screened, screened
+from tasks.duplicates.stored import MapParts, Stored, gather, opened
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,7 +26,7 @@ PAIRS_PER_SAMPLE = 64
 WHOLE = 8_192  # vectors that are compared with a cluster at a time; products are at most WHOLE × COLUMNS
 COLUMNS = 4_096
 FIRST = 1_024  # columns of the first product of a large cluster: in a crowd each row finds enough among them
-TASK = 8_192  # vectors at home in the clusters of one task
+TASK = 8_192  # vectors of one task, those at home in its clusters and those that visit these
 
 
 class Near(NamedTuple):
@@ -40,24 +39,21 @@ class Near(NamedTuple):
 
 
 class Work(NamedTuple):
-    """One block of a cluster's comparison, in places of the file that is laid out."""
+    """One block of a cluster's comparison, in places of the task's vectors."""
 
-    start: int  # of the cluster's home places
-    size: int  # at home in the cluster
-    first: int  # of the rows that are compared: of those at home, and after them of the visitors
-    visitor: NDArray[np.int64]  # rank of each visitor
-    place: NDArray[np.int64]  # of each visitor
-    step: NDArray[np.int8]  # of each visitor
+    start: int  # of the cluster: those at home in it, then those that visit it
+    size: int  # at home in it
+    first: int  # of the rows that are compared, counted from the start
+    stop: int  # behind them
 
 
-class Batch(NamedTuple):
-    """What one task does: clusters that lie beside each other."""
+class Task(NamedTuple):
+    """Clusters that are compared by one worker, one after the other."""
 
-    file: Path
+    vectors: Stored  # (m,), cluster by cluster
+    rank: NDArray[np.int64]  # (m,)
+    step: NDArray[np.int8]  # (m,), of the visit; 0 for those at home
     threshold: float
-    norms: float  # largest norm error of the vectors
-    start: int  # first place of its clusters
-    rank: NDArray[np.int64]  # of the places from there on
     work: list[Work]
 
 
@@ -69,86 +65,88 @@ class Hits(NamedTuple):
     similarity: NDArray[np.float64]
 
 
-def compare(vectors: Stored, assigned: Assigned, threshold: float, folder: Path, map_parts: MapParts) -> list[Near]:
-    """Near pairs in all clusters. The laid-out vectors lie in the folder while it lasts: 2·n·d bytes."""
-    order = np.argsort(assigned.home, kind="stable")
-    file = folder / "by-cluster.npy"
-    norms = lay_out(vectors, order, file)
-    found = map_parts(compare_batch, list(batches(Batch(file, threshold, norms, 0, order, []), assigned)))
-    file.unlink()
-    return found
+def compare(vectors: Stored, assigned: Assigned, threshold: float, map_parts: MapParts) -> list[Near]:
+    """Near pairs in all clusters."""
+    return map_parts(compare_task, list(tasks(vectors, assigned, threshold)))
 
 
-def batches(whole: Batch, assigned: Assigned) -> Iterator[Batch]:
-    """Clusters together up to TASK vectors at home; a cluster larger than that in several batches."""
-    order = whole.rank
-    place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order))
-    sizes = np.bincount(assigned.home)
-    starts = np.cumsum([0, *sizes])
-    visits = np.searchsorted(assigned.visited, np.arange(len(sizes) + 1))
-    held: list[Work] = []
-    begin = 0
-    for cluster, size in enumerate(sizes.tolist()):
-        start, some = int(starts[cluster]), slice(visits[cluster], visits[cluster + 1])
-        if held and start + size - begin > TASK:
-            yield whole._replace(start=begin, rank=order[begin:start], work=held)
+def tasks(vectors: Stored, assigned: Assigned, threshold: float) -> Iterator[Task]:
+    """Clusters together up to TASK vectors; a cluster larger than that in several tasks."""
+    held: list[Task] = []
+    for task in _clusters(vectors, assigned, threshold):
+        if held and sum(len(one.rank) for one in [*held, task]) > TASK:
+            yield _together(held)
             held = []
-        if not held:
-            begin = start
-        visitor = assigned.visitor[some]
-        begins = size if cluster < assigned.compared else 0
-        for first in range(begins, size + len(visitor), WHOLE) if size else ():
-            held.append(Work(start, size, first, visitor, place[visitor], assigned.step[some]))
-            if size > TASK:
-                yield whole._replace(start=start, rank=order[start : start + size], work=held)
-                held = []
+        if len(task.rank) > TASK:
+            yield from (task._replace(work=[block]) for block in task.work)
+        else:
+            held.append(task)
     if held:
-        yield whole._replace(start=begin, rank=order[begin:], work=held)
+        yield _together(held)
 
 
-def compare_batch(batch: Batch) -> Near:
+def _clusters(vectors: Stored, assigned: Assigned, threshold: float) -> Iterator[Task]:
+    """A task for each cluster in which there is something to compare."""
+    order = np.argsort(assigned.home, kind="stable")
+    homes = np.cumsum([0, *np.bincount(assigned.home)])
+    visits = np.searchsorted(assigned.visited, np.arange(len(homes)))
+    for cluster, (home, guests) in enumerate(zip(pairwise(homes.tolist()), pairwise(visits.tolist()), strict=True)):
+        size = home[1] - home[0]
+        rank = np.concatenate([order[slice(*home)], assigned.visitor[slice(*guests)]])
+        step = np.concatenate([np.zeros(size, np.int8), assigned.step[slice(*guests)]])
+        firsts = range(size if cluster < assigned.compared else 0, len(rank), WHOLE)
+        work = [Work(0, size, first, min(first + WHOLE, len(rank))) for first in firsts]
+        if size and work:
+            yield Task(vectors._replace(number=vectors.number[rank]), rank, step, threshold, work)
+
+
+def _together(held: list[Task]) -> Task:
+    """Their vectors one after the other."""
+    starts = np.cumsum([0, *(len(task.rank) for task in held)]).tolist()
+    number, rank, step = (
+        np.concatenate(field)
+        for field in zip(*((task.vectors.number, task.rank, task.step) for task in held), strict=True)
+    )
+    work = [block._replace(start=start) for start, task in zip(starts, held, strict=False) for block in task.work]
+    return Task(held[0].vectors._replace(number=number), rank, step, held[0].threshold, work)
+
+
+def compare_task(task: Task) -> Near:
     """The near pairs of its clusters, each once a cluster."""
-    laid_out = np.load(batch.file, mmap_mode="r")
-    found = [_compare(laid_out, batch, work) for work in batch.work]
+    taken = _taker(task)
+    found = [_compare(task, work, taken) for work in task.work]
     return Near(*(np.concatenate(field) for field in zip(*found, strict=True)))
 
 
-def _compare(laid_out: NDArray[np.floating[Any]], batch: Batch, work: Work) -> Near:
-    home = np.arange(work.first, min(work.first + WHOLE, work.size))
-    guest = slice(max(work.first - work.size, 0), max(work.first + WHOLE - work.size, 0))
-    rows = _screened(laid_out, np.concatenate([work.start + home, work.place[guest]]))
-    until = np.concatenate([home, np.full(len(work.place[guest]), work.size)])
-    shared = rows.part(0, work.size) if len(home) == work.size <= 2 * FIRST else None
-    hits, cut = _hits(rows, until, _columns(laid_out, work, until, shared), batch)
-    ranks = batch.rank[work.start - batch.start :][: work.size]
-    rank = np.concatenate([ranks[home], work.visitor[guest]])
-    step = np.concatenate([np.zeros(len(home), np.int8), work.step[guest]])
-    pairs = np.sort(np.column_stack([rank[hits.row], ranks[hits.column]]), axis=1)
-    return Near(pairs, hits.similarity, step[hits.row], rank[cut])
-
-
-def _columns(
-    laid_out: NDArray[np.floating[Any]], work: Work, until: NDArray[np.int64], shared: Screened | None
-) -> Iterator[tuple[int, Screened]]:
-    """(place within the cluster, vectors at home in it) block by block, as far as any row is compared."""
-    if shared is not None:
-        yield 0, shared
-        return
-    end = int(until.max(initial=0))
-    edges = [0, *range(FIRST, end, COLUMNS), end]
-    for begin, stop in pairwise(edges):
-        yield begin, _screened(laid_out, work.start + np.arange(begin, stop))
-
-
-def _screened(laid_out: NDArray[np.floating[Any]], places: NDArray[np.int64]) -> Screened:
+def _taker(task: Task) -> Callable[[int, int], Screened]:
+    """What gives the vectors from one place to another: all are read at once unless they are too many."""
     import torch
 
-    return products.screened(torch.from_numpy(np.asarray(laid_out[places])))
+    vectors = opened(task.vectors)
+
+    def read(start: int, stop: int) -> Screened:
+        return screened(torch.from_numpy(gather(vectors, np.arange(start, stop))))
+
+    return read(0, len(task.rank)).part if len(task.rank) <= TASK else read
+
+
+def _compare(task: Task, work: Work, taken: Callable[[int, int], Screened]) -> Near:
+    first, stop = work.start + work.first, work.start + work.stop
+    until = np.arange(work.first, work.stop).clip(max=work.size)
+    columns = ((begin, taken(work.start + begin, work.start + end)) for begin, end in _blocks(work))
+    hits, cut = _hits(taken(first, stop), until, columns, task.threshold)
+    pairs = np.column_stack([task.rank[first:stop][hits.row], task.rank[work.start :][hits.column]])
+    return Near(np.sort(pairs, axis=1), hits.similarity, task.step[first:stop][hits.row], task.rank[first:stop][cut])
+
+
+def _blocks(work: Work) -> Iterator[tuple[int, int]]:
+    """Where each block of those at home begins and ends, as far as any row is compared."""
+    end = min(work.stop, work.size)
+    return pairwise([0, *(range(FIRST, end, COLUMNS) if end > 2 * FIRST else ()), end])
 
 
 def _hits(
-    rows: Screened, until: NDArray[np.int64], columns: Iterator[tuple[int, Screened]], batch: Batch
+    rows: Screened, until: NDArray[np.int64], columns: Iterator[tuple[int, Screened]], threshold: float
 ) -> tuple[Hits, NDArray[np.bool_]]:
     """Verified pairs with column < until[row], where `until` (m,) ascends; and which of the rows were cut. (m,)"""
     import torch
@@ -158,10 +156,10 @@ def _hits(
     found = [Hits(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))]
     for begin, block in columns:
         mine = Screened(rows.stored[here], rows.fast[here]) if len(here) < len(until) else rows
-        passed = products.near(mine, block, batch.threshold, batch.norms, bound[here] - begin)
-        row, column, room[here] = _within(passed, batch.threshold, room[here])
+        passed = products.near(mine, block, threshold, bound[here] - begin)
+        row, column, room[here] = _within(passed, threshold, room[here])
         cosine = products.cosines(mine.stored, row, block.stored, column)
-        upheld = cosine >= batch.threshold
+        upheld = cosine >= threshold
         found.append(Hits(here[row].numpy()[upheld], column.numpy()[upheld] + begin, cosine[upheld]))
         here = here[room[here] > 0]
         if len(here) == 0:

@@ -6,15 +6,13 @@ Nothing here needs all vectors in memory: files are mapped while a block is read
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.duplicates.clustering import parallel
-from tasks.duplicates.products import norm_error
 from tasks.errors import EncoderError
 
 File = Path | NDArray[np.floating[Any]]
@@ -77,43 +75,51 @@ def read(chunk: Chunk) -> NDArray[np.floating[Any]]:
 
 def gather(vectors: Stored, rows: NDArray[np.int64]) -> NDArray[np.floating[Any]]:
     """Those vectors, in that order. (k, d)"""
-    place = np.argsort(vectors.number[rows], kind="stable")
+    number = vectors.number[rows]
+    if len(vectors.files) == 1:
+        return np.take(_open(vectors.files[0]), number, axis=0)
     kind = _open(vectors.files[0]).dtype if vectors.files else np.dtype(np.float16)
     found = np.empty((len(rows), vectors.dim), kind)
-    at = 0
-    for chunk in chunks(vectors, rows):
-        found[place[at : at + len(chunk.local)]] = read(chunk)
-        at += len(chunk.local)
+    order = np.argsort(number, kind="stable")
+    bounds = np.searchsorted(number[order], vectors.starts)
+    for file, start, first, last in zip(vectors.files, vectors.starts, bounds, bounds[1:], strict=False):
+        if first < last:
+            some = order[first:last]
+            found[some] = _open(file)[number[some] - start]
     return found
 
 
-def lay_out(vectors: Stored, order: NDArray[np.int64], path: Path) -> float:
-    """Write the vectors as .npy in that order, so that neighbours in it are read in one go. Their norm error.
+def opened(vectors: Stored) -> Stored:
+    """The same from files that stay mapped until others are: each page of a new map is a fault once more."""
+    paths = tuple((file, _state(file)) for file in vectors.files if isinstance(file, Path))
+    return vectors._replace(files=_maps(paths)) if len(paths) == len(vectors.files) else vectors
 
-    One process writes: clients of a network file system that share a file can lose each other's rows. And it writes
-    blocks, not into a map: a page of a map is fetched before it is changed, and a full disk kills who writes there.
+
+def lay_out(vectors: Stored, order: NDArray[np.int64], path: Path) -> None:
+    """Write the vectors as .npy in that order, so that neighbours in it are read in one go.
+
+    It writes blocks, not into a map: a page of a map is fetched before it is changed, and a full disk kills who writes
+    there.
     """
     shape, kind = (len(order), vectors.dim), _open(vectors.files[0]).dtype
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(
             file, {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
         )
-        begin = file.tell()
-    starts = range(0, len(order), CHUNK)
-    errors = parallel(partial(_put, vectors, path, begin), [(start, order[start : start + CHUNK]) for start in starts])
-    return max(errors, default=0.0)
-
-
-def _put(vectors: Stored, path: Path, begin: int, item: tuple[int, NDArray[np.int64]]) -> float:
-    import torch
-
-    start, wanted = item
-    rows = gather(vectors, wanted)
-    with path.open("r+b", buffering=0) as file:
-        file.seek(begin + start * rows.itemsize * rows.shape[1])
-        rows.tofile(file)
-    return norm_error(torch.from_numpy(rows))
+        for start in range(0, len(order), CHUNK):
+            gather(vectors, order[start : start + CHUNK]).tofile(file)
 
 
 def _open(file: File) -> NDArray[np.floating[Any]]:
     return np.load(file, mmap_mode="r") if isinstance(file, Path) else file
+
+
+@lru_cache(maxsize=1)
+def _maps(files: tuple[tuple[Path, tuple[int, ...]], ...]) -> tuple[NDArray[np.floating[Any]], ...]:
+    return tuple(_open(path) for path, _ in files)
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """What changes where a file is written again."""
+    facts = path.stat()
+    return facts.st_ino, facts.st_size, facts.st_mtime_ns

@@ -46,8 +46,7 @@ QUERIES = 2_000
 STAGES = (
     (centroids, "train", "train"),
     (assignment, "assign_chunk", "assign"),
-    (near_pairs, "lay_out", "lay out"),
-    (near_pairs, "compare_batch", "compare"),
+    (near_pairs, "compare_task", "compare"),
     (survivors, "settle", "decide"),
 )
 HERE = [sys.executable, "-m", "tests.benchmarks.bench_dedup"]

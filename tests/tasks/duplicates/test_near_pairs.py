@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -26,7 +24,7 @@ from tests.tasks.planted import all_pairs, planted
     task=st.sampled_from([20, 64, 5000]),
 )
 def test_pairs_at_home_together_or_by_a_visit_are_found_and_no_others(
-    seed: int, n: int, k: int, block: int, task: int, tmp_path_factory: pytest.TempPathFactory
+    seed: int, n: int, k: int, block: int, task: int
 ) -> None:
     rng = np.random.default_rng(seed)
     vectors = planted(n, d=8, copies=0.5, seed=seed)
@@ -39,7 +37,7 @@ def test_pairs_at_home_together_or_by_a_visit_are_found_and_no_others(
         patch.setattr(near_pairs, "WHOLE", block)
         patch.setattr(near_pairs, "COLUMNS", block // 2)
         patch.setattr(near_pairs, "TASK", task)
-        found = compare(stored([vectors]), assigned, 0.95, tmp_path_factory.mktemp("pairs"), parallel)
+        found = compare(stored([vectors]), assigned, 0.95, parallel)
     pairs = [tuple(pair) for part in found for pair in part.pairs.tolist()]
     steps = np.concatenate([part.step for part in found])
     visited = {(int(row), int(cluster)) for cluster, row in visits}
@@ -49,9 +47,3 @@ def test_pairs_at_home_together_or_by_a_visit_are_found_and_no_others(
     assert set(pairs) == together | met
     assert {pair for pair, first in zip(pairs, steps, strict=True) if first == 0} == together
     assert sum(first == 0 for first in steps) == len(together)
-
-
-def test_the_laid_out_vectors_are_taken_away_again(tmp_path: Path) -> None:
-    nobody = np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.int8)
-    compare(stored([planted(50)]), Assigned(np.zeros(50, np.int32), *nobody, np.zeros(50)), 0.9, tmp_path, parallel)
-    assert list(tmp_path.iterdir()) == []

@@ -27,7 +27,7 @@ def test_no_pair_that_reaches_the_threshold_fails_the_screen(seed: int, d: int, 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(products, "half", lambda: half)
         rows = products.screened(torch.from_numpy(vectors))
-        passed = products.near(rows, rows, threshold, products.norm_error(rows.stored))
+        passed = products.near(rows, rows, threshold)
     assert together(all_pairs(vectors, threshold)) <= together(passed)
 
 
@@ -36,7 +36,7 @@ def test_vectors_that_are_not_of_unit_norm_are_compared_by_direction() -> None:
     rows = products.screened(torch.from_numpy(vectors))
     pairs = all_pairs(vectors, 0.95)
     assert len(pairs) > 10
-    assert together(pairs) <= together(products.near(rows, rows, 0.95, products.norm_error(rows.stored)))
+    assert together(pairs) <= together(products.near(rows, rows, 0.95))
 
 
 @pytest.mark.parametrize("threshold", [0.003, 0.5, 0.95])
@@ -44,8 +44,8 @@ def test_vectors_that_are_not_of_unit_norm_are_compared_by_direction() -> None:
 def test_a_row_is_compared_with_the_columns_before_its_bound(threshold: float, bounds: Sequence[int]) -> None:
     vectors = planted(40, copies=0.6, apart=0.3)
     rows = products.screened(torch.from_numpy(vectors))
-    all_of_them = together(products.near(rows, rows, threshold, products.norm_error(rows.stored)))
-    some = products.near(rows, rows, threshold, products.norm_error(rows.stored), torch.tensor(bounds))
+    all_of_them = together(products.near(rows, rows, threshold))
+    some = products.near(rows, rows, threshold, torch.tensor(bounds))
     assert together(some) == {(row, column) for row, column in all_of_them if column < bounds[row]}
 
 
@@ -53,7 +53,7 @@ def test_a_block_of_very_similar_vectors_is_screened_finely(monkeypatch: pytest.
     monkeypatch.setattr(products, "half", lambda: True)
     rows = products.screened(torch.from_numpy(crowd(200, apart=0.2)))
     threshold = 0.962
-    passed = products.near(rows, rows, threshold, 0.0)
+    passed = products.near(rows, rows, threshold)
     assert passed.slack == products.SLACK
     exact = (products.unit(rows.stored) @ products.unit(rows.stored).T).numpy()
     assert exact[passed.row, passed.column] == pytest.approx(passed.similarity.numpy(), abs=1e-6)
@@ -74,5 +74,4 @@ def test_cosines_are_rounded_and_never_above_one() -> None:
 def test_no_pairs_and_no_vectors_are_no_trouble() -> None:
     none = torch.empty(0, 8)
     assert len(products.cosines(none, torch.arange(0), none, torch.arange(0))) == 0
-    assert products.norm_error(none) == 0
     assert products.directions(none).shape == (0, 8)

@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from tasks.duplicates import centroids
 from tasks.duplicates.centroids import Centroids
 from tasks.duplicates.products import directions, fast, product
-from tasks.duplicates.stored import Chunk, MapParts, Stored, chunks, read
+from tasks.duplicates.stored import CHUNK, MapParts, Piece, Stored, gather, pieces
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 COARSE = 2  # coarse cells whose centroids are looked at, at most
 WIDER = 2.0  # times the distance to a cluster's boundary: to that of a coarse cell whose centroids are looked at too
+MANY = 65_536  # vectors of a piece where there are coarse cells: with fewer, too few share a cell's product
 ROWS = 2_048  # of one product: its scores stay in the cache
 PROBED_ALL = 2.0  # a distance that no boundary is at
 
@@ -48,25 +49,28 @@ class Assigned(NamedTuple):
 
 
 def assign(vectors: Stored, trained: Path, reach: Reach, map_parts: MapParts) -> Assigned:
-    """Homes and visits of all vectors, chunk by chunk, from the centroids of that file."""
-    work = chunks(vectors)
-    done = map_parts(partial(assign_chunk, trained, reach), work)
+    """Homes and visits of all vectors, piece by piece, from the centroids of that file."""
+    cells = len(centroids.load(trained).coarse)
+    work = pieces(vectors, CHUNK if cells == 1 else MANY)
+    done = map_parts(partial(assign_piece, trained, reach), work)
     n = len(vectors.number)
     home, gap = np.empty(n, np.int32), np.empty(n, np.float32)
-    for chunk, part in zip(work, done, strict=True):
-        home[chunk.rows], gap[chunk.rows] = part.home, part.gap
-    visitor = np.concatenate([chunk.rows[part.visitor] for chunk, part in zip(work, done, strict=True)])
+    for piece, part in zip(work, done, strict=True):
+        home[piece.rows], gap[piece.rows] = part.home, part.gap
+    visitor = np.concatenate([piece.rows[part.visitor] for piece, part in zip(work, done, strict=True)])
     visited, step = (np.concatenate([part[i] for part in done]) for i in (2, 3))
     order = np.lexsort((visitor, visited))
     return Assigned(home, visitor[order], visited[order], step[order], gap)
 
 
-def assign_chunk(trained: Path, reach: Reach, chunk: Chunk) -> Assigned:
-    """The same of one chunk; visitors are numbered within it."""
+def assign_piece(trained: Path, reach: Reach, piece: Piece) -> Assigned:
+    """The same of one piece; visitors are numbered within it."""
     import torch
 
     known = centroids.load(trained)
-    points = directions(torch.from_numpy(read(chunk)), known.mean)
+    blocks = np.split(np.arange(len(piece.rows)), range(CHUNK, len(piece.rows), CHUNK))
+    read = (torch.from_numpy(gather(piece.vectors, some)) for some in blocks)
+    points = torch.cat([directions(stored, known.mean) for stored in read])
     home, gap = np.empty(len(points), np.int32), np.full(len(points), PROBED_ALL, np.float32)
     visits: list[tuple[NDArray[Any], ...]] = [(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.int8))]
     fine, bias = fast(known.fine), (known.fine * known.fine).sum(1).to(points.device) / 2

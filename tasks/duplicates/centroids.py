@@ -79,6 +79,8 @@ def fit(points: Tensor, start: Tensor, iterations: int) -> Tensor:
     """Lloyd's k-means of (n, d) points from (k, d) centroids. (k, d) float32"""
     import torch
 
+    if len(start) == 1:
+        return points.mean(0, keepdim=True)
     centroids = start.clone()
     quick = [fast(block) for block in blocks(points, BLOCK)]
     for _ in range(iterations):
@@ -108,7 +110,7 @@ def _nearest(centroids: Tensor, quick: Tensor) -> Tensor:
 def _scores(quick: Tensor, centroids: Tensor) -> Tensor:
     """The higher the nearer, from points (n, d) seen from the mean. (n, K) float32"""
     bias = (centroids * centroids).sum(1).to(quick.device) / 2
-    return product(quick, fast(centroids)).float() - bias
+    return product(quick, fast(centroids)).float().sub_(bias)
 
 
 def _members(points: Tensor, centroids: Tensor) -> list[Tensor]:
@@ -152,9 +154,8 @@ def _join(fine: Tensor, mean: Tensor, points: Tensor, threshold: float) -> Tenso
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    count = torch.zeros(len(fine))
-    for block in blocks(points):
-        count += torch.bincount(_nearest(fine, fast(block)), minlength=len(fine))
+    near = torch.cat(parallel(lambda block: _nearest(fine, fast(block)), blocks(points, BLOCK)))
+    count = torch.bincount(near, minlength=len(fine)).float()
     links = [(block @ seen[tight].T >= threshold).nonzero() for block in blocks(seen[tight], 1024)]
     row = torch.cat([link[:, 0] + 1024 * i for i, link in enumerate(links)]).numpy()
     graph = coo_array((np.ones(len(row)), (row, torch.cat(links)[:, 1].numpy())), shape=(len(tight),) * 2)

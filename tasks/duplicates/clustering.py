@@ -70,7 +70,9 @@ def parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> list[
     """
     import torch
 
-    threads = torch.get_num_threads()
+    items, threads = list(items), torch.get_num_threads()
+    if threads == 1:
+        return [function(item) for item in items]
     with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
             return list(pool.map(function, items))

@@ -41,6 +41,13 @@ class Chunk(NamedTuple):
     rows: NDArray[np.int64]  # (k,), which vectors they are
 
 
+class Piece(NamedTuple):
+    """Some vectors, from the files that hold them."""
+
+    vectors: Stored  # (k,)
+    rows: NDArray[np.int64]  # (k,), which vectors they are
+
+
 def stored(files: Sequence[File], number: NDArray[np.int64] | None = None) -> Stored:
     """The vectors of those numbers, by default all. EncoderError where the files' vectors differ in dimension."""
     shapes = [_open(file).shape for file in files]
@@ -62,6 +69,20 @@ def chunks(vectors: Stored, wanted: NDArray[np.int64] | None = None) -> list[Chu
         for at in range(first, last, CHUNK):
             some = slice(at, min(at + CHUNK, last))
             found.append(Chunk(file, number[some] - start, rows[some]))
+    return found
+
+
+def pieces(vectors: Stored, size: int) -> list[Piece]:
+    """All vectors in the files' order, `size` at a time, whatever the size of the files."""
+    order = np.argsort(vectors.number, kind="stable")
+    found = []
+    for begin in range(0, len(order), size):
+        rows = order[begin : begin + size]
+        number = vectors.number[rows]
+        first, last = (int(place) for place in np.searchsorted(vectors.starts, number[[0, -1]], side="right"))
+        start = vectors.starts[first - 1]
+        some = Stored(vectors.files[first - 1 : last], vectors.starts[first - 1 : last + 1] - start, number - start)
+        found.append(Piece(some, rows))
     return found
 
 

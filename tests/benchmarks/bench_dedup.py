@@ -45,7 +45,7 @@ ARTICLE = 1024  # its clusters
 QUERIES = 2_000
 STAGES = (
     (centroids, "train", "train"),
-    (assignment, "assign_chunk", "assign"),
+    (assignment, "assign_piece", "assign"),
     (near_pairs, "compare_task", "compare"),
     (survivors, "settle", "decide"),
 )

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.duplicates import stored as module
-from tasks.duplicates.stored import chunks, gather, lay_out, opened, read, stored
+from tasks.duplicates.stored import chunks, gather, lay_out, opened, pieces, read, stored
 from tasks.errors import EncoderError
 from tests.tasks.planted import planted
 
@@ -35,6 +35,26 @@ def test_every_vector_is_in_one_chunk_of_one_file(n: int, cut: int, size: int, s
     for chunk in found:
         assert len(chunk.rows) <= size
         assert (read(chunk) == rows[number[chunk.rows]]).all()
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    n=st.integers(0, 60), cuts=st.lists(st.integers(0, 60), max_size=4), size=st.integers(1, 70), seed=st.integers(0, 9)
+)
+def test_every_vector_is_in_one_piece_from_the_files_that_hold_it(
+    n: int, cuts: list[int], size: int, seed: int
+) -> None:
+    rows = planted(60)
+    files = np.split(rows, sorted(cuts))
+    number = np.random.default_rng(seed).permutation(60)[:n]
+    found = pieces(stored(files, number), size)
+    assert sorted(np.concatenate([[], *(piece.rows for piece in found)]).tolist()) == [*range(n)]
+    assert [len(piece.rows) for piece in found[:-1]] == [size] * (len(found) - 1)
+    for piece in found:
+        assert (gather(piece.vectors, np.arange(len(piece.rows))) == rows[number[piece.rows]]).all()
+        held, starts = piece.vectors.number, piece.vectors.starts
+        assert held.min() < starts[1]
+        assert starts[-2] <= held.max() < starts[-1]
 
 
 def test_files_are_mapped_once_and_again_where_they_were_written_anew(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def search(vectors: Stored, known: Known | None, ask: Ask, folder: Path, map_par
         return Searched(found, np.arange(n), n, reach)
     if _clustered(known):
         shutil.copyfile(known.folder / probing.CENTROIDS, folder / probing.CENTROIDS)
-    return Searched(more, np.setdiff1d(np.arange(n), known.row), known.trained, known.reach)
+    return Searched(more, _new(n, known), known.trained, known.reach)
 
 
 def find_more(vectors: Stored, known: Known, search: Search, folder: Path, map_parts: MapParts) -> Found | None:
@@ -53,7 +53,7 @@ def find_more(vectors: Stored, known: Known, search: Search, folder: Path, map_p
     None where a search of all is due: nothing is known, or so much is new that clusters would be too large.
     """
     n = len(vectors.number)
-    new = np.setdiff1d(np.arange(n), known.row)
+    new = _new(n, known)
     if len(known.row) == 0 or _outgrown(n, known, search):
         return None
     every = _joined(n, known, new, _assigned(vectors, new, known, search, map_parts))
@@ -64,6 +64,13 @@ def find_more(vectors: Stored, known: Known, search: Search, folder: Path, map_p
     before = Near(known.pairs, known.similarity, known.step, known.saturated)
     gap = every.gap if _clustered(known) else None
     return each_once(Candidates([before, *near], gap, every), n)
+
+
+def _new(n: int, known: Known) -> NDArray[np.int64]:
+    """The rows that are not known, ascending."""
+    unknown = np.ones(n, np.bool_)
+    unknown[known.row] = False
+    return np.flatnonzero(unknown)
 
 
 def _clustered(known: Known) -> bool:

@@ -261,8 +261,10 @@ def find_pool(root: Path, pool: str | None) -> Lake:
     if pool is not None:
         return open_lake(root, pool)
     names = pools(located(root))
-    if len(names) != 1:
-        found = ", ".join(names) if names else "none"
+    if not names:
+        raise UsageError(f"no pool is in the lake {shown(root)} yet; curate one first, or name another lake with --lake")
+    if len(names) > 1:
+        found = ", ".join(names)
         raise UsageError(f"the lake {shown(root)} should hold one pool, or --pool should name one; it holds: {found}")
     return open_lake(root, names[0])
 

@@ -150,7 +150,7 @@ def test_a_port_that_cannot_be_is_refused(port: int, version: Version, started: 
 
 
 def test_an_unknown_lake_or_pool_is_refused(version: Version, tmp_path: Path, started: list[list[str]]) -> None:
-    with pytest.raises(UsageError, match="it holds: none"):
+    with pytest.raises(UsageError, match="no pool is in the lake"):
         serve(tmp_path / "nowhere")
     with pytest.raises(UsageError, match="no pool 'other'"):
         serve(version.lake.root, "other")

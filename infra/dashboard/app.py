@@ -36,7 +36,7 @@ def _of_version(page: Page) -> Callable[[], None]:
 
     def show(lake: Lake) -> None:
         look.prepare()
-        chosen.choose(lake)
+        chosen.choose(lake, page.__module__)
         page(lake)
 
     return _of_pool(show)

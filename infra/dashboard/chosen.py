@@ -11,6 +11,7 @@ from tasks.errors import UsageError
 from tasks.lake import Lake, Version
 from tasks.references import LATEST
 
+SHOWN: Final = "shown"  # the page and the choice of the last answer
 KEY: Final = "version"  # of the widget, and in the address: ?version=12
 POOL: Final = "pool"  # in the address of a run's link, which another pool's dashboard must not answer
 
@@ -41,8 +42,8 @@ def options(lake: Lake) -> list[str]:
     return [LATEST, *tags, *map(str, reversed(lake.numbers()))]
 
 
-def choose(lake: Lake) -> None:
-    """The choice in the sidebar. An address with a version that is not there shows `latest`.
+def choose(lake: Lake, page: str) -> None:
+    """The choice in the sidebar, the same on the next page. An address with a version that is not there shows `latest`.
 
     UsageError where the address names another pool than the one that is shown.
     """
@@ -52,9 +53,15 @@ def choose(lake: Lake) -> None:
             f"the address asks for the pool {asked!r}, and this dashboard shows {lake.pool!r}; start one with `sluice "
             f"dashboard --pool {asked}`, or leave `pool` out of the address"
         )
+    known, (before, choice) = options(lake), st.session_state.get(SHOWN, (page, LATEST))
+    if before != page and KEY not in st.query_params and choice in known:
+        if choice != LATEST:
+            st.query_params[KEY] = choice
+        st.session_state[KEY] = choice  # Streamlit keeps what was chosen by hand, and forgets what a link named
     with st.sidebar:
         st.text(lake.pool)
-        st.selectbox("Version", options(lake), key=KEY, bind="query-params", persist_state="session")
+        st.selectbox("Version", known, key=KEY, bind="query-params", persist_state="session")
+        st.session_state[SHOWN] = page, st.session_state.get(KEY) or LATEST
         found = version(lake)
         facts = found.manifest
         ended, made = "" if facts["complete"] else ", a step of a run", facts["created_at"][:16].replace("T", " ")

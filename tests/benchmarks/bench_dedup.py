@@ -8,8 +8,9 @@
                                                                                  identical vectors
 
 Every run has a process of its own. Seconds include training, assignment, comparison, verification and who stays; not
-the start of Python, the making of the vectors and their way from the disk (peers have them in memory). CPU seconds say more where others use the machine. Recall is that of
-all pairs where an exact search is run (--truth), else of the pairs of 2,000 random queries answered exactly.
+the start of Python, the making of the vectors and their way from the disk (peers have them in memory). CPU seconds say
+more where others use the machine. Recall is that of all pairs where an exact search is run (--truth), else of the pairs
+of 2,000 random queries answered exactly.
 """
 
 from __future__ import annotations

@@ -80,10 +80,15 @@ def product(left: Tensor, right: Tensor) -> Tensor:
     return (_filled_up(left) @ _filled_up(right).T)[: len(left), : len(right)]
 
 
+def filled(n: int) -> int:
+    """The rows of a product of n vectors."""
+    return -(-n // STEP) * STEP
+
+
 def _filled_up(vectors: Tensor) -> Tensor:
     import torch
 
-    lacking = -len(vectors) % STEP
+    lacking = filled(len(vectors)) - len(vectors)
     return torch.nn.functional.pad(vectors, (0, 0, 0, lacking)) if lacking else vectors
 
 

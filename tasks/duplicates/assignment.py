@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tasks.duplicates import centroids
 from tasks.duplicates.centroids import Centroids
-from tasks.duplicates.products import directions, fast, product, room
+from tasks.duplicates.products import directions, filled, product, room
 from tasks.duplicates.stored import CHUNK, MapParts, Piece, Stored, gather, opened, pieces
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ COARSE = 2  # coarse cells whose centroids are looked at, at most
 WIDER = 2.0  # times the distance to a cluster's boundary: to that of a coarse cell whose centroids are looked at too
 MANY = 65_536  # vectors of a piece where there are coarse cells: with fewer, too few share a cell's product
 ROWS = 2_048  # of one product: its scores stay in the cache
+APART = 16.0  # more than two scores of unit vectors differ by
 PROBED_ALL = 2.0  # a distance that no boundary is at
 
 
@@ -74,10 +75,11 @@ def assign_piece(trained: Path, reach: Reach, piece: Piece) -> Assigned:
         directions(stored, known.mean, out=points[some[0] : some[-1] + 1])
     home, gap = np.empty(len(points), np.int32), np.full(len(points), PROBED_ALL, np.float32)
     visits: list[tuple[NDArray[Any], ...]] = [(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.int8))]
-    fine, bias = fast(known.fine), (known.fine * known.fine).sum(1).to(points.device) / 2
+    fine = centroids.ready(known.fine)
     spacing = max(float(known.spacing), 1e-6)
     for rows, listed in _by_cells(points, known, reach.distance):
-        score = product(_taken(points, rows), _taken(fine, listed)).float().sub_(_taken(bias, listed)).cpu()
+        score = product(_taken(points, rows), _taken(fine.quick, listed))[: len(rows), : len(listed)]
+        score = score.float().sub_(fine.bias.index_select(0, listed.to(points.device))).cpu()
         row, column, step, lead = _nearest(score, reach.distance * spacing, reach.probes)
         where, cluster = rows.numpy(), listed.numpy().astype(np.int32)
         gap[where] = np.minimum(lead / spacing, PROBED_ALL)  # exact where two centroids lie that far apart
@@ -89,9 +91,14 @@ def assign_piece(trained: Path, reach: Reach, piece: Piece) -> Assigned:
 
 
 def _taken(points: Tensor, rows: Tensor) -> Tensor:
-    """Those rows, which ascend; a view where they lie beside each other."""
-    first, last = int(rows[0]), int(rows[-1])
-    return points[first : last + 1] if last - first == len(rows) - 1 else points.index_select(0, rows.to(points.device))
+    """Those rows, which ascend, and some that fill them up; a view where they lie beside each other."""
+    import torch
+
+    first, count = int(rows[0]), len(rows)
+    if int(rows[-1]) - first == count - 1:
+        return points[first : first + filled(count)]
+    chosen = torch.cat([rows, rows[-1:].expand(filled(count) - count)])
+    return points.index_select(0, chosen.to(points.device))
 
 
 def _nearest(score: Tensor, behind: float, most: int) -> tuple[NDArray[Any], ...]:
@@ -107,7 +114,7 @@ def _nearest(score: Tensor, behind: float, most: int) -> tuple[NDArray[Any], ...
     flat = score.view(-1)
     value = flat[torch.from_numpy(place)].numpy()
     row, column = np.divmod(place, score.shape[1])
-    order = np.lexsort((-value, row))  # of equals the first column
+    order = np.argsort(APART * row - value, kind="stable")  # of equals the first column
     row, column, value, place = row[order], column[order], value[order], place[order]
     step = np.arange(len(row)) - np.searchsorted(row, row)
     taken = step < most
@@ -124,7 +131,7 @@ def _by_cells(points: Tensor, known: Centroids, distance: float) -> list[tuple[T
     if cells == 1:
         every = torch.arange(known.listed.shape[1])
         return [(block, every) for block in torch.split(torch.arange(len(points)), ROWS)]
-    score = product(points, fast(known.coarse)).float().cpu() - (known.coarse * known.coarse).sum(1) / 2
+    score = centroids.scores(points, centroids.ready(known.coarse)).cpu()
     best = score.topk(min(COARSE, cells), dim=1)
     first, last = best.indices[:, 0], best.indices[:, -1]
     apart = torch.cdist(known.coarse, known.coarse)[first, last]

@@ -53,6 +53,13 @@ class Centroids(NamedTuple):
     spacing: Tensor  # () float32, mean distance of a centroid to its nearest NEIGHBOURS
 
 
+class Ready(NamedTuple):
+    """Centroids of which a point's nearest is sought."""
+
+    quick: Tensor  # (K, d), ready for products
+    bias: Tensor  # (K,) float32, half their squared norms
+
+
 def train(vectors: Stored, plan: Plan, rng: np.random.Generator) -> Centroids:
     """k-means on a random subset of n ≥ 1 vectors, in one level or two."""
     import torch
@@ -84,7 +91,7 @@ def fit(points: Tensor, start: Tensor, iterations: int) -> Tensor:
     centroids = start.clone()
     quick = [fast(block) for block in blocks(points, BLOCK)]
     for _ in range(iterations):
-        label = torch.cat(parallel(partial(_nearest, centroids), quick))
+        label = torch.cat(parallel(partial(_nearest, ready(centroids)), quick))
         count = torch.bincount(label, minlength=len(centroids))
         sums = torch.zeros_like(centroids).index_add_(0, label, points)
         centroids = torch.where(count[:, None] > 0, sums / count.clamp(min=1)[:, None], centroids)
@@ -103,23 +110,29 @@ def load(path: Path) -> Centroids:
         return Centroids(*(torch.from_numpy(file[name]) for name in Centroids._fields))
 
 
-def _nearest(centroids: Tensor, quick: Tensor) -> Tensor:
+def ready(centroids: Tensor) -> Ready:
+    """(K, d) centroids, seen from the mean, ready to be compared with points."""
+    quick = fast(centroids)
+    return Ready(quick, (centroids * centroids).sum(1).to(quick.device) / 2)
+
+
+def scores(quick: Tensor, among: Ready) -> Tensor:
+    """The higher the nearer, of points (n, d) ready for products and seen from the mean. (n, K) float32"""
+    return product(quick, among.quick).float().sub_(among.bias)
+
+
+def _nearest(among: Ready, quick: Tensor) -> Tensor:
     import torch
 
-    return torch.from_numpy(_scores(quick, centroids).cpu().numpy().argmax(1))  # eight times faster than torch's
-
-
-def _scores(quick: Tensor, centroids: Tensor) -> Tensor:
-    """The higher the nearer, from points (n, d) seen from the mean. (n, K) float32"""
-    bias = (centroids * centroids).sum(1).to(quick.device) / 2
-    return product(quick, fast(centroids)).float().sub_(bias)
+    return torch.from_numpy(scores(quick, among).cpu().numpy().argmax(1))  # eight times faster than torch's
 
 
 def _members(points: Tensor, centroids: Tensor) -> list[Tensor]:
     """The points of each centroid, without the empty ones."""
     import torch
 
-    label = torch.cat([_nearest(centroids, fast(block)) for block in blocks(points)])
+    among = ready(centroids)
+    label = torch.cat([_nearest(among, fast(block)) for block in blocks(points)])
     order = label.argsort(stable=True)
     return [rows for rows in torch.split(order, torch.bincount(label).tolist()) if len(rows)]
 
@@ -156,7 +169,8 @@ def _join(fine: Tensor, mean: Tensor, points: Tensor, threshold: float) -> Tenso
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    near = torch.cat(parallel(lambda block: _nearest(fine, fast(block)), blocks(points, BLOCK)))
+    among = ready(fine)
+    near = torch.cat(parallel(lambda block: _nearest(among, fast(block)), blocks(points, BLOCK)))
     count = torch.bincount(near, minlength=len(fine)).float()
     links = [(block @ seen[tight].T >= threshold).nonzero() for block in blocks(seen[tight], 1024)]
     row = torch.cat([link[:, 0] + 1024 * i for i, link in enumerate(links)]).numpy()
@@ -176,10 +190,15 @@ def _listed(points: Tensor, coarse: Tensor, fine: Tensor) -> Tensor:
     import torch
 
     listed = torch.zeros(len(coarse), len(fine), dtype=torch.bool)
-    for block in blocks(points, 2048):
-        near = _scores(fast(block), fine).topk(min(LISTED, len(fine))).indices.cpu()
-        listed[_nearest(coarse, fast(block))[:, None], near] = True
-    listed[_nearest(coarse, fast(fine)), torch.arange(len(fine))] = True
+    cells, among = ready(coarse), ready(fine)
+
+    def near(block: Tensor) -> tuple[Tensor, Tensor]:
+        quick = fast(block)
+        return _nearest(cells, quick), scores(quick, among).topk(min(LISTED, len(fine))).indices.cpu()
+
+    for cell, some in parallel(near, blocks(points, BLOCK)):
+        listed[cell[:, None], some] = True
+    listed[_nearest(cells, among.quick), torch.arange(len(fine))] = True
     return listed
 
 

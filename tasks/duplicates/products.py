@@ -31,10 +31,14 @@ class Screened(NamedTuple):
     """Vectors as stored, and ready for products."""
 
     stored: Tensor  # (n, d) float16 or float32
-    fast: Tensor  # (n, d) of unit norm, bfloat16 or float32, on the device of the products
+    fast: Tensor  # (≥ n, d) of unit norm, bfloat16 or float32, on the device of the products; those behind n fill up
 
     def part(self, start: int, stop: int) -> Screened:
-        return Screened(self.stored[start:stop], self.fast[start:stop])
+        return Screened(self.stored[start:stop], self.fast[start:])
+
+    def full(self) -> Tensor:
+        """The fast ones, and as many behind them as a product is filled up with."""
+        return self.fast[: filled(len(self.stored))]
 
     def some(self, rows: NDArray[np.int64]) -> Screened:
         import torch
@@ -82,7 +86,7 @@ def product(left: Tensor, right: Tensor) -> Tensor:
 
 def filled(n: int) -> int:
     """The rows of a product of n vectors."""
-    return -(-n // STEP) * STEP
+    return -(-n // STEP) * STEP if half() else n
 
 
 def _filled_up(vectors: Tensor) -> Tensor:
@@ -96,15 +100,18 @@ def unit(vectors: Tensor) -> Tensor:
     """Float32 of norm one; float16 embeddings miss it by about 1e-4."""
     import torch
 
-    seen = vectors.to(torch.float32, copy=True)
-    return seen.div_(_norm(seen))
+    return _to_unit(vectors.to(torch.float32, copy=True))
 
 
-def _norm(vectors: Tensor) -> Tensor:
-    """As a divisor. (n, 1)"""
+def _to_unit(vectors: Tensor) -> Tensor:
+    """Float32 vectors, in place."""
     import torch
 
-    return torch.linalg.vector_norm(vectors, dim=1, keepdim=True).clamp_(min=SMALLEST)
+    if vectors.is_cuda:
+        norm = torch.linalg.vector_norm(vectors, dim=1)
+    else:  # in less than half of the time of torch's
+        norm = torch.from_numpy(np.sqrt(np.vecdot(vectors.numpy(), vectors.numpy())))
+    return vectors.mul_(norm.clamp_(min=SMALLEST).reciprocal_()[:, None])
 
 
 def directions(stored: Tensor, mean: Tensor | None = None, out: Tensor | None = None) -> Tensor:
@@ -117,7 +124,7 @@ def directions(stored: Tensor, mean: Tensor | None = None, out: Tensor | None = 
     for start in range(0, len(stored), step):
         some = stored[start : start + step]
         seen = block[: len(some)].copy_(some)
-        seen.div_(_norm(seen))
+        _to_unit(seen)
         ready[start : start + step] = seen if mean is None else seen.sub_(mean.to(device()))
     return ready
 
@@ -131,7 +138,10 @@ def room(n: int, d: int) -> Tensor:
 
 def screened(stored: Tensor) -> Screened:
     """Ready to be compared."""
-    return Screened(stored, directions(stored))
+    ready = room(len(stored) + STEP, stored.shape[1])
+    directions(stored, out=ready[: len(stored)])
+    ready[len(stored) :] = 0
+    return Screened(stored, ready)
 
 
 class Passed(NamedTuple):
@@ -147,7 +157,8 @@ def near(rows: Screened, columns: Screened, threshold: float, before: NDArray[np
     """Which pairs may reach the threshold (cosine); of a row only the columns `before` (rows,) some, which ascend."""
     slack = HALF_SLACK if half() else SLACK
     most = FEW * len(rows.stored) if slack > SLACK else None
-    passed = _at_least(product(rows.fast, columns.fast), (threshold, slack), before, most)
+    quick = product(rows.full(), columns.full())[: len(rows.stored), : len(columns.stored)]
+    passed = _at_least(quick, (threshold, slack), before, most)
     if passed is None:
         fine = unit(rows.stored.to(device())) @ unit(columns.stored.to(device())).T
         passed = _at_least(fine, (threshold, SLACK), before, None)

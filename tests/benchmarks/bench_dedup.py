@@ -68,13 +68,14 @@ def run_one(name: str, file: Path, threshold: float, out: Path) -> dict[str, Any
         settled = survivors.settle(vectors, found[:3], np.arange(len(vectors.number)), threshold)
         seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     np.save(out, found.pairs)
+    alone = bare(shapes, vectors.dim)
     kept = int((settled.survivor == np.arange(len(vectors.number))).sum())
     return {
         "seconds": seconds, "cpu": cpu, "stages": spent, "peak": _peak(), "own": memory.own / 1e9,
         "before": before, "kept": kept,
         "pairs": len(found.pairs),
         "gains": np.bincount(found.step).tolist(), "comparisons": sum(rows * columns for rows, columns in shapes),
-        "bare": bare(shapes, vectors.dim),
+        "bare": alone[0], "bare again": alone[1],
     }  # fmt: skip
 
 
@@ -119,15 +120,26 @@ def watch() -> tuple[dict[str, float], list[tuple[int, int]]]:
     return spent, shapes
 
 
-def bare(shapes: list[tuple[int, int]], dim: int) -> float:
-    """Seconds that products of these shapes take alone, on all threads: the median of three times."""
-    rows = products.fast(torch.randn(products.filled(max((max(shape) for shape in shapes), default=1)), dim))
-    sizes, taken = [tuple(map(products.filled, shape)) for shape in shapes], []
-    for _ in range(3):
+def bare(shapes: list[tuple[int, int]], dim: int) -> tuple[float, float]:
+    """Seconds that products of these shapes take alone, on all threads, in a process of their own; and once more."""
+    sizes = [tuple(map(products.filled, shape)) for shape in shapes]
+    done = subprocess.run(
+        [*HERE, "--products"], input=json.dumps([dim, sizes]), check=True, capture_output=True, text=True
+    )
+    first, again = json.loads(done.stdout)
+    return first, again
+
+
+def products_alone() -> None:
+    """Prints the seconds of the products that standard input tells, of the first time and of the median of three."""
+    dim, sizes = json.load(sys.stdin)
+    imported()
+    rows, taken = products.fast(torch.randn(max(map(max, sizes)), dim)), []
+    for _ in range(4):
         start = time.perf_counter()
         parallel(lambda size: (rows[: size[0]] @ rows[: size[1]].T).shape, sizes)
         taken.append(time.perf_counter() - start)
-    return statistics.median(taken)
+    print(json.dumps([taken[0], statistics.median(taken[1:])]))
 
 
 def _peak() -> float:
@@ -184,15 +196,16 @@ def compare(args: argparse.Namespace, folder: Path) -> None:
         print(line, last.get("setting", ""), flush=True)
     for name in args.methods:
         print_stages(name, told[name][-1])
-        ratio = statistics.median(run["seconds"] / run["bare"] for run in told[name])
-        print(f"{name}: {ratio:.2f} times its bare products (median)")
+        spent, alone = (statistics.median(run[what] for run in told[name]) for what in ("seconds", "bare"))
+        print(f"{name}: {spent / alone:.2f} times its products alone, medians of {args.runs} runs")
 
 
 def print_stages(name: str, facts: dict[str, Any]) -> None:
     stages = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in facts["stages"].items())
     print(f"{name}: {stages} s (of all threads together); pairs by step {facts['gains']}")
     cosines = f"{facts['comparisons']:,} cosines, with each other or with centroids"
-    print(f"{name}: {cosines}; their products alone {facts['bare']:.2f} s of wall time")
+    alone = f"{facts['bare']:.2f} s alone in a process of their own, {facts['bare again']:.2f} s once more"
+    print(f"{name}: {cosines}; their products {alone}")
 
 
 def growth(args: argparse.Namespace, folder: Path) -> None:
@@ -246,7 +259,11 @@ def main() -> None:
     parser.add_argument("--skewed", action="store_true")
     parser.add_argument("--workers", type=int, help="Dask workers: tells their memory")
     parser.add_argument("--only", choices=METHODS, help=argparse.SUPPRESS)
+    parser.add_argument("--products", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.products:
+        products_alone()
+        return
     if args.only:
         print(json.dumps(run_one(args.only, args.file, args.threshold, args.file.with_name("pairs.npy"))))
         return

@@ -34,7 +34,7 @@ import torch
 
 from flows.runtime import Runtime
 from tasks.duplicates import assignment, centroids, near_pairs, products, survivors
-from tasks.duplicates.candidates import Search, find
+from tasks.duplicates.candidates import Found, Search, find
 from tasks.duplicates.clustering import parallel
 from tasks.duplicates.exact_queries import near_to
 from tasks.duplicates.stored import stored
@@ -62,21 +62,24 @@ def run_one(name: str, file: Path, threshold: float, out: Path) -> dict[str, Any
     imported()
     cached(file)
     before = _peak()
-    with Peak() as memory:
+
+    def once() -> tuple[Found, survivors.Settled, float, float]:
         start, cpu = time.perf_counter(), time.process_time()
         found = find(vectors, method, search)
         settled = survivors.settle(vectors, found[:3], np.arange(len(vectors.number)), threshold)
-        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+        return found, settled, time.perf_counter() - start, time.process_time() - cpu
+
+    with Peak() as memory:
+        found, settled, seconds, cpu = once()
     np.save(out, found.pairs)
-    alone = bare(shapes, vectors.dim)
-    kept = int((settled.survivor == np.arange(len(vectors.number))).sum())
-    return {
-        "seconds": seconds, "cpu": cpu, "stages": spent, "peak": _peak(), "own": memory.own / 1e9,
-        "before": before, "kept": kept,
-        "pairs": len(found.pairs),
-        "gains": np.bincount(found.step).tolist(), "comparisons": sum(rows * columns for rows, columns in shapes),
-        "bare": alone[0], "bare again": alone[1],
+    facts = {
+        "seconds": seconds, "cpu": cpu, "stages": spent.copy(), "peak": _peak(), "own": memory.own / 1e9,
+        "before": before, "kept": int((settled.survivor == np.arange(len(vectors.number))).sum()),
+        "pairs": len(found.pairs), "gains": np.bincount(found.step).tolist(),
+        "comparisons": sum(rows * columns for rows, columns in shapes),
     }  # fmt: skip
+    facts["bare"], facts["bare again"] = bare(shapes.copy(), vectors.dim)
+    return {**facts, "again": once()[2]}
 
 
 def imported() -> None:
@@ -196,8 +199,14 @@ def compare(args: argparse.Namespace, folder: Path) -> None:
         print(line, last.get("setting", ""), flush=True)
     for name in args.methods:
         print_stages(name, told[name][-1])
-        spent, alone = (statistics.median(run[what] for run in told[name]) for what in ("seconds", "bare"))
-        print(f"{name}: {spent / alone:.2f} times its products alone, medians of {args.runs} runs")
+        fresh, again = (_times(told[name], suffix) for suffix in ("", " again"))
+        print(f"{name}: {fresh:.2f} times its products alone, {again:.2f} once more, medians of {args.runs} runs")
+
+
+def _times(runs: list[dict[str, Any]], which: str) -> float:
+    """All the seconds over those of the products alone, medians."""
+    spent = "again" if which else "seconds"
+    return statistics.median(run[spent] for run in runs) / statistics.median(run["bare" + which] for run in runs)
 
 
 def print_stages(name: str, facts: dict[str, Any]) -> None:
@@ -205,7 +214,7 @@ def print_stages(name: str, facts: dict[str, Any]) -> None:
     print(f"{name}: {stages} s (of all threads together); pairs by step {facts['gains']}")
     cosines = f"{facts['comparisons']:,} cosines, with each other or with centroids"
     alone = f"{facts['bare']:.2f} s alone in a process of their own, {facts['bare again']:.2f} s once more"
-    print(f"{name}: {cosines}; their products {alone}")
+    print(f"{name}: {cosines}; their products {alone}; all {facts['seconds']:.2f} s, {facts['again']:.2f} s once more")
 
 
 def growth(args: argparse.Namespace, folder: Path) -> None:

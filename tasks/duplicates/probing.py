@@ -15,7 +15,8 @@ from tasks.duplicates.stored import MapParts, Stored
 if TYPE_CHECKING:
     from tasks.duplicates.candidates import Search
 
-CLUSTER = 500  # vectors; 300 is as fast at 200,000 × 512, and loses pairs at 1,000,000
+CLUSTER = 500  # vectors, in pools of LARGE or more: with fewer, pairs are lost there
+LARGE, SMALL = 1_000_000, 130_000  # between these clusters grow with the fourth root; 300 vectors suffice to SMALL
 ALL_TO_ALL = 16_384  # up to so many vectors make one cluster: comparing them all takes about a second
 PROBES = 16  # clusters that a vector visits, at most, at the first reach
 CENTROIDS = "centroids.npz"
@@ -25,8 +26,9 @@ REACHES = (0.18, 0.36, 0.5)
 
 
 def clusters_for(n: int, given: int | None = None) -> int:
-    """K in proportion to n: comparisons then grow as n, and two levels keep assignment from growing as n²."""
-    return given or (1 if n <= ALL_TO_ALL else round(n / CLUSTER))
+    """K nearly in proportion to n: comparisons then grow as n, and two levels keep assignment from growing as n²."""
+    size = CLUSTER * (min(max(n, SMALL), LARGE) / LARGE) ** 0.25
+    return given or (1 if n <= ALL_TO_ALL else round(n / size))
 
 
 def assigned(vectors: Stored, search: Search, folder: Path, map_parts: MapParts) -> Assigned:

@@ -75,3 +75,22 @@ def test_no_pairs_and_no_vectors_are_no_trouble() -> None:
     none = torch.empty(0, 8)
     assert len(products.cosines(none, np.arange(0), none, np.arange(0))) == 0
     assert products.directions(none).shape == (0, 8)
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 300), (0, 7), (40, 111), (236, 300), (10, 10)])
+@pytest.mark.parametrize("half", [True, False])
+def test_a_part_of_more_is_compared_as_if_it_stood_alone(
+    start: int, stop: int, half: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(products, "half", lambda: half)
+    vectors = torch.from_numpy(planted(300, copies=0.6, apart=0.3))
+    whole, alone = products.screened(vectors), products.screened(vectors[start:stop].clone())
+    part, columns = whole.part(start, stop), whole.part(5, 205)
+    assert len(part.stored) == stop - start
+    assert together(products.near(part, columns, 0.9)) == together(products.near(alone, columns, 0.9))
+    assert together(products.near(columns, part, 0.9)) == together(products.near(columns, alone, 0.9))
+
+
+def test_vectors_of_zeros_are_near_to_none() -> None:
+    rows = products.screened(torch.zeros(3, 8))
+    assert together(products.near(rows, rows, 0.5)) == set()

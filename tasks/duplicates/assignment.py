@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tasks.duplicates import centroids
 from tasks.duplicates.centroids import Centroids
-from tasks.duplicates.products import directions, filled, product, room
+from tasks.duplicates.products import directions, filled, product, space
 from tasks.duplicates.stored import CHUNK, MapParts, Piece, Stored, gather, opened, pieces
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def assign_piece(trained: Path, reach: Reach, piece: Piece) -> Assigned:
     import torch
 
     known = centroids.load(trained)
-    points, vectors = room(len(piece.rows), piece.vectors.dim), opened(piece.vectors)
+    points, vectors = space(len(piece.rows), piece.vectors.dim), opened(piece.vectors)
     for some in np.split(np.arange(len(piece.rows)), range(ROWS, len(piece.rows), ROWS)):
         stored = torch.from_numpy(gather(vectors, some))
         directions(stored, known.mean, out=points[some[0] : some[-1] + 1])

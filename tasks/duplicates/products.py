@@ -118,7 +118,7 @@ def directions(stored: Tensor, mean: Tensor | None = None, out: Tensor | None = 
     """At unit norm, seen from the mean, ready for products; by default in new memory. (n, d)"""
     import torch
 
-    ready = room(*stored.shape) if out is None else out
+    ready = space(*stored.shape) if out is None else out
     step = BLOCK if device() == "cpu" else max(len(stored), 1)
     block = torch.empty((min(step, len(stored)), stored.shape[1]), device=device())
     for start in range(0, len(stored), step):
@@ -129,8 +129,8 @@ def directions(stored: Tensor, mean: Tensor | None = None, out: Tensor | None = 
     return ready
 
 
-def room(n: int, d: int) -> Tensor:
-    """For n vectors that are ready for products."""
+def space(n: int, d: int) -> Tensor:
+    """Memory for n vectors that are ready for products."""
     import torch
 
     return torch.empty((n, d), dtype=torch.bfloat16 if half() else torch.float32, device=device())
@@ -138,7 +138,7 @@ def room(n: int, d: int) -> Tensor:
 
 def screened(stored: Tensor) -> Screened:
     """Ready to be compared."""
-    ready = room(len(stored) + STEP, stored.shape[1])
+    ready = space(len(stored) + STEP, stored.shape[1])
     directions(stored, out=ready[: len(stored)])
     ready[len(stored) :] = 0
     return Screened(stored, ready)

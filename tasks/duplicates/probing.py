@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tasks.duplicates.candidates import Search
 
 CLUSTER = 500  # vectors, in pools of LARGE or more: with fewer, pairs are lost there
-LARGE, SMALL = 1_000_000, 130_000  # between these clusters grow with the fourth root; 300 vectors suffice to SMALL
+LARGE, SMALL = 1_000_000, 130_000  # between these a cluster grows with the fourth root, from 300 vectors
 ALL_TO_ALL = 16_384  # up to so many vectors make one cluster: comparing them all takes about a second
 PROBES = 16  # clusters that a vector visits, at most, at the first reach
 CENTROIDS = "centroids.npz"

@@ -189,24 +189,26 @@ def compare(args: argparse.Namespace, folder: Path) -> None:
             command = [args.peers, "tests/benchmarks/dedup_peers.py", str(file), str(folder / "truth.npy"), name]
             done = subprocess.run([*command, str(args.threshold), str(target)], check=True, capture_output=True)
             told.setdefault(name, []).append(json.loads(done.stdout))
-    first = statistics.median(run["seconds"] for run in told[args.methods[0]])
+    first = median_of(told[args.methods[0]], "seconds")
     print(f"{'method':<12} {'seconds':>8} {'of ours':>8} {'CPU s':>8} {'recall':>8} {'peak GB':>8} {'pairs':>9}")
     for name, runs in told.items():
-        last, seconds = runs[-1], statistics.median(run["seconds"] for run in runs)
+        last, seconds = runs[-1], median_of(runs, "seconds")
         peak, pairs = f"{last.get('peak', math.nan):8.2f}", f"{last.get('pairs', 0):9,}"
-        cpu = statistics.median(run["cpu"] for run in runs)
+        cpu = median_of(runs, "cpu")
         line = f"{name:<12} {seconds:8.2f} {seconds / first:8.2f} {cpu:8.2f} {last['recall']:8.5f} {peak} {pairs}"
         print(line, last.get("setting", ""), flush=True)
     for name in args.methods:
         print_stages(name, told[name][-1])
-        fresh, again = (_times(told[name], suffix) for suffix in ("", " again"))
-        print(f"{name}: {fresh:.2f} times its products alone, {again:.2f} once more, medians of {args.runs} runs")
+        fresh, again, strict = (
+            median_of(told[name], all_of) / median_of(told[name], alone)
+            for all_of, alone in (("seconds", "bare"), ("again", "bare again"), ("seconds", "bare again"))
+        )
+        print(f"{name}: {fresh:.2f} times its products alone, both fresh; {again:.2f} both once more;", end=" ")
+        print(f"{strict:.2f} fresh beside products once more; medians of {args.runs} runs")
 
 
-def _times(runs: list[dict[str, Any]], which: str) -> float:
-    """All the seconds over those of the products alone, medians."""
-    spent = "again" if which else "seconds"
-    return statistics.median(run[spent] for run in runs) / statistics.median(run["bare" + which] for run in runs)
+def median_of(runs: list[dict[str, Any]], what: str) -> float:
+    return statistics.median(run[what] for run in runs)
 
 
 def print_stages(name: str, facts: dict[str, Any]) -> None:

@@ -87,6 +87,7 @@ def test_a_part_of_more_is_compared_as_if_it_stood_alone(
     whole, alone = products.screened(vectors), products.screened(vectors[start:stop].clone())
     part, columns = whole.part(start, stop), whole.part(5, 205)
     assert len(part.stored) == stop - start
+    assert len(together(products.near(whole, columns, 0.9))) > len(columns.stored)  # not each with itself alone
     assert together(products.near(part, columns, 0.9)) == together(products.near(alone, columns, 0.9))
     assert together(products.near(columns, part, 0.9)) == together(products.near(columns, alone, 0.9))
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tasks.duplicates.clustering import blocks, parallel
-from tasks.duplicates.products import fast, product, unit
+from tasks.duplicates.clustering import blocks, mean_of, parallel
+from tasks.duplicates.products import directions, fast, product
 from tasks.duplicates.stored import Stored, gather, opened
 
 if TYPE_CHECKING:
@@ -66,36 +66,52 @@ def train(vectors: Stored, plan: Plan, rng: np.random.Generator) -> Centroids:
 
     n = len(vectors.number)
     chosen = rng.choice(n, size=min(n, max(plan.sample, plan.k)), replace=False)
-    points = unit(torch.from_numpy(gather(opened(vectors), chosen)))
-    mean = points.mean(0)
-    points -= mean
+    sample = torch.from_numpy(gather(opened(vectors), chosen))
+    mean = mean_of(sample)
+    points = directions(sample, mean)
     if plan.levels == 1 or plan.k < COARSE_FROM:
-        fine = fit(points, points[: plan.k], plan.iterations)
+        fine = fit(points, _first(points, plan.k), plan.iterations)
         return _listed_all(mean, _join(fine, mean, points, plan.join))
-    coarse = fit(points, points[: round(plan.k**0.5)], plan.iterations)
-    cells = _members(points, coarse)
+    coarse = fit(points, _first(points, round(plan.k**0.5)), plan.iterations)
     share = plan.k / len(points)
-    fine = fit(
-        points, torch.cat(parallel(lambda rows: _cut(points.index_select(0, rows), share, plan), cells)), SETTLED
-    )
+    cut = parallel(lambda rows: _cut(_some(points, rows), share, plan), _members(points, coarse))
+    fine = fit(points, torch.cat(cut), SETTLED)
     fine = _join(fine, mean, points, plan.join)
     return Centroids(mean, coarse, fine, _listed(points[:LISTED_FROM], coarse, fine), _spacing(fine))
 
 
 def fit(points: Tensor, start: Tensor, iterations: int) -> Tensor:
-    """Lloyd's k-means of (n, d) points from (k, d) centroids. (k, d) float32"""
+    """Lloyd's k-means of (n, d) points, ready for products, from (k, d) centroids. (k, d) float32"""
     import torch
 
     if len(start) == 1:
-        return points.mean(0, keepdim=True)
-    centroids = start.clone()
-    quick = [fast(block) for block in blocks(points, BLOCK)]
+        return _sums(points, [torch.zeros(len(points), dtype=torch.long)], start) / len(points)
+    centroids = start
     for _ in range(iterations):
-        label = torch.cat(parallel(partial(_nearest, ready(centroids)), quick))
-        count = torch.bincount(label, minlength=len(centroids))
-        sums = torch.zeros_like(centroids).index_add_(0, label, points)
+        label = parallel(partial(_nearest, ready(centroids)), blocks(points, BLOCK))
+        count = torch.bincount(torch.cat(label), minlength=len(centroids))
+        sums = _sums(points, label, centroids)
         centroids = torch.where(count[:, None] > 0, sums / count.clamp(min=1)[:, None], centroids)
     return centroids
+
+
+def _sums(points: Tensor, label: list[Tensor], like: Tensor) -> Tensor:
+    """The points of each label added up, block by block, in the shape of `like`. (k, d) float32"""
+    import torch
+
+    sums = torch.zeros(like.shape, device=points.device)
+    for block, some in zip(blocks(points, len(label[0])), label, strict=True):
+        sums.index_add_(0, some.to(points.device), block.float())
+    return sums.cpu()
+
+
+def _first(points: Tensor, k: int) -> Tensor:
+    """Centroids to start from. (k, d) float32"""
+    return points[:k].float().cpu()
+
+
+def _some(points: Tensor, rows: Tensor) -> Tensor:
+    return points.index_select(0, rows.to(points.device))
 
 
 def save(centroids: Centroids, path: Path) -> None:
@@ -132,7 +148,7 @@ def _members(points: Tensor, centroids: Tensor) -> list[Tensor]:
     import torch
 
     among = ready(centroids)
-    label = torch.cat([_nearest(among, fast(block)) for block in blocks(points)])
+    label = torch.cat([_nearest(among, block) for block in blocks(points, BLOCK)])
     order = label.argsort(stable=True)
     return [rows for rows in torch.split(order, torch.bincount(label).tolist()) if len(rows)]
 
@@ -141,17 +157,14 @@ def _cut(points: Tensor, share: float, plan: Plan) -> Tensor:
     """Centroids of one cell, in proportion to its points; what is oversized is cut again. (k, d)"""
     import torch
 
-    centroids = fit(points, points[: max(1, round(share * len(points)))], plan.iterations)
+    centroids = fit(points, _first(points, max(1, round(share * len(points)))), plan.iterations)
     for _ in range(ROUNDS):
         cells = _members(points, centroids)
         parts = [max(1, int(share * len(rows) / OVERSIZED)) for rows in cells]
         if max(parts) == 1:
             break
-        cut = [
-            fit(points.index_select(0, rows), points.index_select(0, rows[:k]), plan.iterations)
-            for rows, k in zip(cells, parts, strict=True)
-        ]
-        centroids = torch.cat(cut)
+        cut = [(_some(points, rows), k) for rows, k in zip(cells, parts, strict=True)]
+        centroids = torch.cat([fit(some, _first(some, k), plan.iterations) for some, k in cut])
     return centroids
 
 
@@ -169,13 +182,14 @@ def _join(fine: Tensor, mean: Tensor, points: Tensor, threshold: float) -> Tenso
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    among = ready(fine)
-    near = torch.cat(parallel(lambda block: _nearest(among, fast(block)), blocks(points, BLOCK)))
-    count = torch.bincount(near, minlength=len(fine)).float()
     links = [(block @ seen[tight].T >= threshold).nonzero() for block in blocks(seen[tight], 1024)]
     row = torch.cat([link[:, 0] + 1024 * i for i, link in enumerate(links)]).numpy()
     graph = coo_array((np.ones(len(row)), (row, torch.cat(links)[:, 1].numpy())), shape=(len(tight),) * 2)
     number, label = connected_components(graph, directed=False)
+    if number == len(tight):
+        return fine
+    near = torch.cat(parallel(partial(_nearest, ready(fine)), blocks(points, BLOCK)))
+    count = torch.bincount(near, minlength=len(fine)).float()
     weight = count[tight].clamp(min=1)[:, None]
     group = torch.from_numpy(label).long()
     sums = torch.zeros(number, fine.shape[1]).index_add_(0, group, fine[tight] * weight)
@@ -193,8 +207,7 @@ def _listed(points: Tensor, coarse: Tensor, fine: Tensor) -> Tensor:
     cells, among = ready(coarse), ready(fine)
 
     def near(block: Tensor) -> tuple[Tensor, Tensor]:
-        quick = fast(block)
-        return _nearest(cells, quick), scores(quick, among).topk(min(LISTED, len(fine))).indices.cpu()
+        return _nearest(cells, block), scores(block, among).topk(min(LISTED, len(fine))).indices.cpu()
 
     for cell, some in parallel(near, blocks(points, BLOCK)):
         listed[cell[:, None], some] = True

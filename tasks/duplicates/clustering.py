@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
-from tasks.duplicates.products import unit
+from tasks.duplicates.products import unit, unit_blocks
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,10 +52,8 @@ def train(vectors: Tensor, k: int, subset: int, iterations: int, rng: np.random.
 
 def mean_of(vectors: Tensor) -> Tensor:
     """Of the vectors brought to unit norm. (d,) float32"""
-    import torch
-
-    sums = parallel(lambda block: unit(block).sum(0, dtype=torch.float64), blocks(vectors))
-    return (torch.stack(sums).sum(0) / len(vectors)).float()
+    sums = sum(block.sum(0).double() for _, block in unit_blocks(vectors))
+    return (sums / len(vectors)).float().cpu()
 
 
 def blocks(rows: Tensor, size: int = POINTS) -> Iterator[Tensor]:

@@ -8,6 +8,7 @@ is made again in float32.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -116,17 +117,21 @@ def _to_unit(vectors: Tensor) -> Tensor:
 
 def directions(stored: Tensor, mean: Tensor | None = None, out: Tensor | None = None) -> Tensor:
     """At unit norm, seen from the mean, ready for products; by default in new memory. (n, d)"""
+    ready = space(*stored.shape) if out is None else out
+    for rows, block in unit_blocks(stored):
+        ready[rows] = block if mean is None else block.sub_(mean.to(device()))
+    return ready
+
+
+def unit_blocks(stored: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Which vectors, and these at unit norm in float32 on the device of the products, in memory that is used again."""
     import torch
 
-    ready = space(*stored.shape) if out is None else out
     step = BLOCK if device() == "cpu" else max(len(stored), 1)
     block = torch.empty((min(step, len(stored)), stored.shape[1]), device=device())
     for start in range(0, len(stored), step):
         some = stored[start : start + step]
-        seen = block[: len(some)].copy_(some)
-        _to_unit(seen)
-        ready[start : start + step] = seen if mean is None else seen.sub_(mean.to(device()))
-    return ready
+        yield slice(start, start + step), _to_unit(block[: len(some)].copy_(some))
 
 
 def space(n: int, d: int) -> Tensor:

@@ -52,8 +52,10 @@ def train(vectors: Tensor, k: int, subset: int, iterations: int, rng: np.random.
 
 def mean_of(vectors: Tensor) -> Tensor:
     """Of the vectors brought to unit norm. (d,) float32"""
-    sums = sum(block.sum(0).double() for _, block in unit_blocks(vectors))
-    return (sums / len(vectors)).float().cpu()
+    import torch
+
+    sums = torch.stack([block.sum(0).double() for _, block in unit_blocks(vectors)])
+    return (sums.sum(0) / len(vectors)).float().cpu()
 
 
 def blocks(rows: Tensor, size: int = POINTS) -> Iterator[Tensor]:

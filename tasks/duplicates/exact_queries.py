@@ -57,8 +57,8 @@ def cosines_of(vectors: Stored, pairs: NDArray[np.int64]) -> NDArray[np.float64]
     import torch
 
     found = np.empty(len(pairs))
-    for start in range(0, len(pairs), COLUMNS):
-        some = slice(start, start + COLUMNS)
+    for start in range(0, len(pairs), ROWS):
+        some = slice(start, start + ROWS)
         left, right = (torch.from_numpy(gather(vectors, pairs[some, side])) for side in (0, 1))
         every = np.arange(len(left))
         found[some] = products.cosines(left, every, right, every)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from tasks.duplicates import products
 from tasks.duplicates.assignment import Assigned
+from tasks.duplicates.exact_queries import cosines_of
 from tasks.duplicates.products import Passed, Screened, screened
 from tasks.duplicates.stored import MapParts, Stored, gather, opened
 
@@ -52,14 +53,6 @@ class Task(NamedTuple):
     step: NDArray[np.int8]  # (m,), of the visit; 0 for those at home
     threshold: float
     work: list[Work]
-
-
-class Hits(NamedTuple):
-    """Verified pairs of a row and a column."""
-
-    row: NDArray[np.int64]
-    column: NDArray[np.int64]
-    similarity: NDArray[np.float64]
 
 
 def compare(vectors: Stored, assigned: Assigned, threshold: float, map_parts: MapParts) -> list[Near]:
@@ -110,30 +103,35 @@ def _together(held: list[Task]) -> Task:
 
 def compare_task(task: Task) -> Near:
     """The near pairs of its clusters, each once a cluster."""
-    taken = _taker(task)
-    found = [_compare(task, work, taken) for work in task.work]
-    return Near(*(np.concatenate(field) for field in zip(*found, strict=True)))
+    vectors = opened(task.vectors)
+    taken = _taker(vectors)
+    found = [_compare(work, taken, task.threshold) for work in task.work]
+    pairs, cut = np.concatenate([pairs for pairs, _ in found]), np.concatenate([cut for _, cut in found])
+    cosine = cosines_of(vectors, pairs)
+    upheld = cosine >= task.threshold
+    pairs, cosine = pairs[upheld], cosine[upheld]
+    return Near(np.sort(task.rank[pairs], axis=1), cosine, task.step[pairs[:, 0]], task.rank[cut])
 
 
-def _taker(task: Task) -> Callable[[int, int], Screened]:
+def _taker(vectors: Stored) -> Callable[[int, int], Screened]:
     """What gives the vectors from one place to another: all are read at once unless they are too many."""
     import torch
-
-    vectors = opened(task.vectors)
 
     def read(start: int, stop: int) -> Screened:
         return screened(torch.from_numpy(gather(vectors, np.arange(start, stop))))
 
-    return read(0, len(task.rank)).part if len(task.rank) <= TASK else read
+    return read(0, len(vectors.number)).part if len(vectors.number) <= TASK else read
 
 
-def _compare(task: Task, work: Work, taken: Callable[[int, int], Screened]) -> Near:
+def _compare(
+    work: Work, taken: Callable[[int, int], Screened], threshold: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Places of pairs that may be near, (m, 2), a row and one before it or one that it visits; and of those cut."""
     first, stop = work.start + work.first, work.start + work.stop
-    until = np.arange(work.first, work.stop).clip(max=work.size)
+    until = np.minimum(np.arange(work.first, work.stop), work.size)
     columns = ((begin, taken(work.start + begin, work.start + end)) for begin, end in _blocks(work))
-    hits, cut = _hits(taken(first, stop), until, columns, task.threshold)
-    pairs = np.column_stack([task.rank[first:stop][hits.row], task.rank[work.start :][hits.column]])
-    return Near(np.sort(pairs, axis=1), hits.similarity, task.step[first:stop][hits.row], task.rank[first:stop][cut])
+    row, column, cut = _passed(taken(first, stop), until, columns, threshold)
+    return np.column_stack([row + first, column + work.start]), cut + first
 
 
 def _blocks(work: Work) -> Iterator[tuple[int, int]]:
@@ -142,23 +140,22 @@ def _blocks(work: Work) -> Iterator[tuple[int, int]]:
     return pairwise([0, *(range(FIRST, end, COLUMNS) if end > 2 * FIRST else ()), end])
 
 
-def _hits(
+def _passed(
     rows: Screened, until: NDArray[np.int64], columns: Iterator[tuple[int, Screened]], threshold: float
-) -> tuple[Hits, NDArray[np.bool_]]:
-    """Verified pairs with column < until[row], where `until` (m,) ascends; and which of the rows were cut. (m,)"""
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Row and column of what may be near, with column < until[row], where `until` (m,) ascends; and the rows cut."""
     room, here = np.full(len(until), PAIRS_PER_SAMPLE), np.arange(len(until))
-    found = [Hits(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))]
+    found = [(here[:0], here[:0])]
     for begin, block in columns:
-        mine = rows if len(here) == len(until) else rows.some(here)
-        passed = products.near(mine, block, threshold, until[here] - begin)
+        whole = len(here) == len(until)
+        passed = products.near(rows if whole else rows.some(here), block, threshold, until[here] - begin)
         row, column, room[here] = _within(passed, threshold, room[here])
-        cosine = products.cosines(mine.stored, row, block.stored, column)
-        upheld = cosine >= threshold
-        found.append(Hits(here[row][upheld], column[upheld] + begin, cosine[upheld]))
+        found.append((here[row], column + begin))
         here = here[room[here] > 0]
         if len(here) == 0:
             break
-    return Hits(*(np.concatenate(field) for field in zip(*found, strict=True))), room <= 0
+    row, column = (np.concatenate(field) for field in zip(*found, strict=True))
+    return row, column, np.flatnonzero(room <= 0)
 
 
 def _within(passed: Passed, threshold: float, room: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
@@ -170,4 +167,4 @@ def _within(passed: Passed, threshold: float, room: NDArray[np.int64]) -> tuple[
         before = certain.cumsum() - certain
         stay = before - before[np.searchsorted(row, row)] < room[row]
         row, column = row[stay], column[stay]
-    return row, column, (room - counts).clip(min=0)
+    return row, column, np.maximum(room - counts, 0)

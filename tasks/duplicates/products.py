@@ -160,36 +160,38 @@ class Passed(NamedTuple):
 
 def near(rows: Screened, columns: Screened, threshold: float, before: NDArray[np.int64] | None = None) -> Passed:
     """Which pairs may reach the threshold (cosine); of a row only the columns `before` (rows,) some, which ascend."""
+    n, m = len(rows.stored), len(columns.stored)
     slack = HALF_SLACK if half() else SLACK
-    most = FEW * len(rows.stored) if slack > SLACK else None
-    quick = product(rows.full(), columns.full())[: len(rows.stored), : len(columns.stored)]
-    passed = _at_least(quick, (threshold, slack), before, most)
+    passed = _at_least(product(rows.full(), columns.full())[:n, :m], (threshold, slack), before, slack > SLACK)
     if passed is None:
         fine = unit(rows.stored.to(device())) @ unit(columns.stored.to(device())).T
-        passed = _at_least(fine, (threshold, SLACK), before, None)
+        passed = _at_least(fine, (threshold, SLACK), before, False)
     assert passed is not None  # there is no limit the second time
     return passed
 
 
 def _at_least(
-    similarity: Tensor, screen: tuple[float, float], before: NDArray[np.int64] | None, most: int | None
+    similarity: Tensor, screen: tuple[float, float], before: NDArray[np.int64] | None, few: bool
 ) -> Passed | None:
-    """What passes a screen of (threshold, slack), None where that is more than `most`. Uses similarity up.
+    """What passes a screen of (threshold, slack), None where that is more than a `few`. Uses similarity up.
 
-    Most rows have no near one: one pass finds those that have, and only these are looked at.
+    Most rows have no near one: one pass finds those that have, and only these are looked at. In numpy, and in few
+    calls: threads that make many of them wait for each other.
     """
     import torch
 
     if before is not None:
         _blank(similarity, before)
     numbers, least = _ordered(similarity, screen[0] - screen[1])
-    some = (numbers.amax(1) >= least).nonzero()[:, 0] if numbers.shape[1] else torch.arange(0)
-    looked = numbers.index_select(0, some).cpu()  # ten times faster than numbers[some]
-    near = (looked.numpy() >= least).ravel()  # as much faster than in torch
-    if most is not None and np.count_nonzero(near) > most:
+    if 0 in numbers.shape:
+        return Passed(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32), screen[1])
+    some = (numbers.amax(1).cpu().numpy() >= least).nonzero()[0]
+    looked = numbers[torch.from_numpy(some)].cpu().numpy() if numbers.is_cuda else numbers.numpy()[some]
+    near = (looked >= least).ravel()
+    if few and np.count_nonzero(near) > FEW * len(numbers):
         return None
-    row, column = np.divmod(near.nonzero()[0], max(looked.shape[1], 1))
-    row = some.cpu().numpy()[row]
+    place, column = np.divmod(near.nonzero()[0], looked.shape[1])
+    row = some[place]
     if before is not None:
         stay = column < before[row]
         row, column = row[stay], column[stay]
@@ -206,14 +208,22 @@ def _ordered(similarity: Tensor, least: float) -> tuple[Tensor, float]:
 
     if similarity.dtype != torch.bfloat16 or least <= 0:
         return similarity.float(), least
+    return similarity.view(torch.int16), _bits(least)
+
+
+@cache
+def _bits(least: float) -> int:
+    """Of the smallest bfloat16 number that is as large."""
+    import torch
+
     rounded = torch.tensor(least).to(torch.bfloat16)
-    return similarity.view(torch.int16), int(rounded.view(torch.int16)) + (float(rounded) < least)
+    return int(rounded.view(torch.int16)) + (float(rounded) < least)
 
 
 def _blank(similarity: Tensor, before: NDArray[np.int64]) -> None:
     """Zero in place of what no row asks for, where each row asks for one column more than the row above it."""
-    short = int((before < similarity.shape[1]).sum())
-    if short and int(before[short - 1] - before[0]) == short - 1:
+    short = int(np.searchsorted(before, similarity.shape[1]))
+    if short and before[short - 1] - before[0] == short - 1:
         similarity[:short].tril_(int(before[0]) - 1)
 
 

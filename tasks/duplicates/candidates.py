@@ -133,11 +133,10 @@ METHODS: dict[str, Callable[[Stored, Search, Path, MapParts], Candidates]] = {
 def each_once(candidates: Candidates, n: int) -> Found:
     """Each pair once, with the first step that found it, and the lowest of each row."""
     pairs, similarity, step, cut = (np.concatenate(field) for field in zip(*candidates.near, strict=True))
-    order = np.lexsort((step, pairs[:, 1], pairs[:, 0]))
-    pairs = pairs[order]
-    first = np.append(True, (pairs[1:] != pairs[:-1]).any(axis=1))[: len(pairs)]
-    pairs, similarity, step = pairs[first], similarity[order][first], step[order][first]
-    chosen = _lowest(pairs)
+    code = pairs[:, 0] * n + pairs[:, 1]
+    order = np.lexsort((step, code))
+    order = order[np.diff(code[order], prepend=-1) > 0]
+    chosen = order[_lowest(pairs[order])]
     pairs = pairs[chosen]
     saturated = np.bincount(pairs[:, 1], minlength=n) >= near_pairs.PAIRS_PER_SAMPLE
     saturated[cut] = True
@@ -146,7 +145,7 @@ def each_once(candidates: Candidates, n: int) -> Found:
 
 def _lowest(pairs: NDArray[np.int64]) -> NDArray[np.int64]:
     """Of sorted pairs, those with the PAIRS_PER_SAMPLE lowest partners of each higher row. (k,) places"""
-    order = np.lexsort((pairs[:, 0], pairs[:, 1]))
+    order = np.argsort(pairs[:, 1], kind="stable")
     high = pairs[order, 1]
     rank = np.arange(len(high)) - np.searchsorted(high, high)
     return np.sort(order[rank < near_pairs.PAIRS_PER_SAMPLE])

@@ -10,7 +10,7 @@ rounding.
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from tasks.duplicates.clustering import blocks, mean_of, parallel
 from tasks.duplicates.products import directions, fast, product
-from tasks.duplicates.stored import Stored, gather, opened
+from tasks.duplicates.stored import Stored, gather, opened, state
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -120,6 +120,12 @@ def save(centroids: Centroids, path: Path) -> None:
 
 
 def load(path: Path) -> Centroids:
+    """What `save` wrote; not read again until the file is another."""
+    return _load(path, state(path))
+
+
+@lru_cache(maxsize=1)
+def _load(path: Path, state: tuple[int, ...]) -> Centroids:
     import torch
 
     with np.load(path) as file:

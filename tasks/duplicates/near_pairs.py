@@ -8,14 +8,14 @@ and memory in proportion to n.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tasks.duplicates import products
-from tasks.duplicates.assignment import Assigned
+from tasks.duplicates.assignment import Assigned, by_label
 from tasks.duplicates.exact_queries import cosines_of
 from tasks.duplicates.products import Passed, Screened, screened
 from tasks.duplicates.stored import MapParts, Stored, gather, opened
@@ -34,6 +34,19 @@ class Near(NamedTuple):
     similarity: NDArray[np.float64]  # (m,), cosine, rounded
     step: NDArray[np.int8]  # (m,), 0 where both are at home in the cluster, else how far down the visit was
     cut: NDArray[np.int64]  # rows that were compared no further
+
+
+class Cluster(NamedTuple):
+    """Who is compared in one cluster."""
+
+    home: NDArray[np.int64]  # (h,), rows at home in it
+    visitor: NDArray[np.int64]  # (v,), rows that visit it
+    step: NDArray[np.int8]  # (v,), of the visit
+    known: int  # of them that have been compared with each other
+
+    @property
+    def size(self) -> int:
+        return len(self.home) + len(self.visitor)
 
 
 class Work(NamedTuple):
@@ -62,43 +75,45 @@ def compare(vectors: Stored, assigned: Assigned, threshold: float, map_parts: Ma
 
 def tasks(vectors: Stored, assigned: Assigned, threshold: float) -> Iterator[Task]:
     """Clusters together up to TASK vectors; a cluster larger than that in several tasks."""
-    held: list[Task] = []
-    for task in _clusters(vectors, assigned, threshold):
-        if held and sum(len(one.rank) for one in [*held, task]) > TASK:
-            yield _together(held)
-            held = []
-        if len(task.rank) > TASK:
+    held: list[Cluster] = []
+    room = TASK
+    for cluster in _clusters(assigned):
+        if held and cluster.size > room:
+            yield _together(vectors, held, threshold)
+            held, room = [], TASK
+        if cluster.size > TASK:
+            task = _together(vectors, [cluster], threshold)
             yield from (task._replace(work=[block]) for block in task.work)
         else:
-            held.append(task)
+            held.append(cluster)
+            room -= cluster.size
     if held:
-        yield _together(held)
+        yield _together(vectors, held, threshold)
 
 
-def _clusters(vectors: Stored, assigned: Assigned, threshold: float) -> Iterator[Task]:
-    """A task for each cluster in which there is something to compare."""
-    order = np.argsort(assigned.home, kind="stable")
-    homes = np.cumsum([0, *np.bincount(assigned.home)])
+def _clusters(assigned: Assigned) -> Iterator[Cluster]:
+    """Those in which there is something to compare."""
+    order = by_label(assigned.home)
+    homes = np.cumsum(np.bincount(assigned.home + 1))
     visits = np.searchsorted(assigned.visited, np.arange(len(homes)))
-    for cluster, (home, guests) in enumerate(zip(pairwise(homes.tolist()), pairwise(visits.tolist()), strict=True)):
-        size = home[1] - home[0]
-        rank = np.concatenate([order[slice(*home)], assigned.visitor[slice(*guests)]])
-        step = np.concatenate([np.zeros(size, np.int8), assigned.step[slice(*guests)]])
-        firsts = range(size if cluster < assigned.compared else 0, len(rank), WHOLE)
-        work = [Work(0, size, first, min(first + WHOLE, len(rank))) for first in firsts]
-        if size and work:
-            yield Task(vectors._replace(number=vectors.number[rank]), rank, step, threshold, work)
+    for number, (home, guests) in enumerate(zip(pairwise(homes.tolist()), pairwise(visits.tolist()), strict=True)):
+        known = home[1] - home[0] if number < assigned.compared else 0
+        cluster = Cluster(order[slice(*home)], assigned.visitor[slice(*guests)], assigned.step[slice(*guests)], known)
+        if len(cluster.home) and cluster.size > known:
+            yield cluster
 
 
-def _together(held: list[Task]) -> Task:
+def _together(vectors: Stored, held: list[Cluster], threshold: float) -> Task:
     """Their vectors one after the other."""
-    starts = np.cumsum([0, *(len(task.rank) for task in held)]).tolist()
-    number, rank, step = (
-        np.concatenate(field)
-        for field in zip(*((task.vectors.number, task.rank, task.step) for task in held), strict=True)
-    )
-    work = [block._replace(start=start) for start, task in zip(starts, held, strict=False) for block in task.work]
-    return Task(held[0].vectors._replace(number=number), rank, step, held[0].threshold, work)
+    rank = np.concatenate([rows for one in held for rows in (one.home, one.visitor)])
+    step = np.concatenate([steps for one in held for steps in (np.zeros(len(one.home), np.int8), one.step)])
+    starts = accumulate((one.size for one in held), initial=0)
+    work = [
+        Work(start, len(one.home), first, min(first + WHOLE, one.size))
+        for start, one in zip(starts, held, strict=False)
+        for first in range(one.known, one.size, WHOLE)
+    ]
+    return Task(vectors._replace(number=vectors.number[rank]), rank, step, threshold, work)
 
 
 def compare_task(task: Task) -> Near:

@@ -95,10 +95,13 @@ def read(chunk: Chunk) -> NDArray[np.floating[Any]]:
 
 
 def gather(vectors: Stored, rows: NDArray[np.int64]) -> NDArray[np.floating[Any]]:
-    """Those vectors, in that order. (k, d)"""
+    """Those vectors, in that order, to be read only: where they lie beside each other they are not copied. (k, d)"""
     number = vectors.number[rows]
     if len(vectors.files) == 1:
-        return np.take(_open(vectors.files[0]), number, axis=0)
+        every = _open(vectors.files[0])
+        if len(number) and every.flags.writeable and (np.diff(number) == 1).all():  # torch takes no others
+            return every[number[0] : number[-1] + 1]
+        return np.take(every, number, axis=0)
     kind = _open(vectors.files[0]).dtype if vectors.files else np.dtype(np.float16)
     found = np.empty((len(rows), vectors.dim), kind)
     order = np.argsort(number, kind="stable")
@@ -112,7 +115,7 @@ def gather(vectors: Stored, rows: NDArray[np.int64]) -> NDArray[np.floating[Any]
 
 def opened(vectors: Stored) -> Stored:
     """The same from files that stay mapped until others are: each page of a new map is a fault once more."""
-    paths = tuple((file, _state(file)) for file in vectors.files if isinstance(file, Path))
+    paths = tuple((file, state(file)) for file in vectors.files if isinstance(file, Path))
     return vectors._replace(files=_maps(paths)) if len(paths) == len(vectors.files) else vectors
 
 
@@ -132,7 +135,7 @@ def lay_out(vectors: Stored, order: NDArray[np.int64], path: Path) -> None:
 
 
 def _open(file: File) -> NDArray[np.floating[Any]]:
-    return np.load(file, mmap_mode="r") if isinstance(file, Path) else file
+    return np.load(file, mmap_mode="c") if isinstance(file, Path) else file  # what is written stays in memory
 
 
 @lru_cache(maxsize=1)
@@ -140,7 +143,7 @@ def _maps(files: tuple[tuple[Path, tuple[int, ...]], ...]) -> tuple[NDArray[np.f
     return tuple(_open(path) for path, _ in files)
 
 
-def _state(path: Path) -> tuple[int, ...]:
+def state(path: Path) -> tuple[int, ...]:
     """What changes where a file is written again."""
     facts = path.stat()
     return facts.st_ino, facts.st_size, facts.st_mtime_ns

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from multiprocessing import get_context
+from threading import Thread
+
 import numpy as np
 import pytest
 import torch
 
 from tasks.duplicates import clustering
 from tests.tasks.planted import crowd
+
+
+@pytest.fixture
+def several_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
 
 
 def cells(rows: np.ndarray, k: int) -> np.ndarray:
@@ -28,7 +41,38 @@ def test_any_number_of_clusters_up_to_the_number_of_vectors_will_do(k: int) -> N
     assert (cells(crowd(300), k=k) < k).all()
 
 
-def test_parallel_keeps_the_order_and_leaves_the_number_of_threads_as_it_was() -> None:
+def test_parallel_keeps_the_order_and_leaves_the_number_of_threads_as_it_was(several_threads: None) -> None:
     before = torch.get_num_threads()
     assert clustering.parallel(lambda item: item * 2, range(50)) == list(range(0, 100, 2))
     assert torch.get_num_threads() == before
+    counted: list[int] = []
+    other = Thread(target=lambda: counted.append(torch.get_num_threads()))
+    other.start()
+    other.join()
+    assert counted == [before]
+
+
+def test_where_one_item_fails_no_other_goes_on(several_threads: None) -> None:
+    running: set[int] = set()
+    begun: list[int] = []
+
+    def work(item: int) -> None:
+        begun.append(item)
+        running.add(item)
+        time.sleep(0.01)
+        running.discard(item)
+        if item == 0:
+            raise OSError("this one")
+
+    with pytest.raises(OSError, match="this one"):
+        clustering.parallel(work, range(200))
+    assert not running
+    assert len(begun) < 200
+
+
+def test_a_process_that_was_forked_has_threads_of_its_own(several_threads: None) -> None:
+    clustering.parallel(str, range(4))
+    child = get_context("fork").Process(target=clustering.parallel, args=(str, range(4)))
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0

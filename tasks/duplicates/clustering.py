@@ -7,11 +7,9 @@ Results do not depend on the number of threads: products are made in blocks of a
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
-from functools import lru_cache, partial
-from threading import Barrier
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
@@ -75,29 +73,11 @@ def parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> list[
     items, threads = list(items), torch.get_num_threads()
     if threads == 1:
         return [function(item) for item in items]
-    done = [_pool(threads).submit(function, item) for item in items]
-    try:
-        return [future.result() for future in done]
-    finally:  # where one failed, none goes on with files that the caller takes away
-        for future in done:
-            future.cancel()
-        wait(done)
-
-
-@lru_cache(maxsize=1)
-def _pool(threads: int) -> ThreadPoolExecutor:
-    """Threads that stay: new ones touch all their memory anew, which takes a fifth of a clustering's time."""
-    import torch
-
-    started = Barrier(threads)
-    pool = ThreadPoolExecutor(threads, "parallel", torch.set_num_threads, (1,))
-    for here in [pool.submit(started.wait) for _ in range(threads)]:
-        here.result()
-    torch.set_num_threads(threads)  # the others have set the number for threads to come
-    return pool
-
-
-os.register_at_fork(after_in_child=_pool.cache_clear)  # its threads are not in the child
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        try:
+            return list(pool.map(function, items))
+        finally:
+            torch.set_num_threads(threads)
 
 
 def _nearest(centroids: Tensor, points: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from multiprocessing import get_context
 from threading import Thread
 
 import numpy as np
@@ -52,6 +51,14 @@ def test_parallel_keeps_the_order_and_leaves_the_number_of_threads_as_it_was(sev
     assert counted == [before]
 
 
+def test_each_product_is_made_on_one_thread(several_threads: None) -> None:
+    def threads(item: int) -> int:
+        torch.ones(100_000).sum()
+        return torch.get_num_threads()
+
+    assert clustering.parallel(threads, range(50)) == [1] * 50
+
+
 def test_where_one_item_fails_no_other_goes_on(several_threads: None) -> None:
     running: set[int] = set()
     begun: list[int] = []
@@ -68,11 +75,3 @@ def test_where_one_item_fails_no_other_goes_on(several_threads: None) -> None:
         clustering.parallel(work, range(200))
     assert not running
     assert len(begun) < 200
-
-
-def test_a_process_that_was_forked_has_threads_of_its_own(several_threads: None) -> None:
-    clustering.parallel(str, range(4))
-    child = get_context("fork").Process(target=clustering.parallel, args=(str, range(4)))
-    child.start()
-    child.join(60)
-    assert child.exitcode == 0

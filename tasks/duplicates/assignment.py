@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.duplicates import centroids
-from tasks.duplicates.centroids import Centroids
-from tasks.duplicates.products import directions, filled, product, space
+from tasks.duplicates.centroids import Centroids, Ready
+from tasks.duplicates.products import directions, filled, space, space_again
 from tasks.duplicates.stored import CHUNK, MapParts, Piece, Stored, gather, opened, pieces
 
 if TYPE_CHECKING:
@@ -73,28 +73,36 @@ def by_label(label: NDArray[np.int32]) -> NDArray[np.int64]:
 
 def assign_piece(trained: Path, reach: Reach, piece: Piece) -> Assigned:
     """The same of one piece; visitors are numbered within it."""
+    known, n = centroids.load(trained), len(piece.rows)
+    vectors, fine = opened(piece.vectors), centroids.ready(known.fine)
+    spacing = max(float(known.spacing), 1e-6)
+    home, gap = np.empty(n, np.int32), np.full(n, PROBED_ALL, np.float32)
+    visits: list[tuple[NDArray[Any], ...]] = [(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.int8))]
+    step = ROWS if len(known.coarse) == 1 else max(n, 1)
+    for first in range(0, n, step):
+        points = _points(vectors, np.arange(first, min(first + step, n)), known.mean)
+        for rows, listed in _by_cells(points, known, reach.distance):
+            among = Ready(_taken(fine.quick, listed), fine.bias.index_select(0, listed.to(fine.bias.device)))
+            score = centroids.scores(_taken(points, rows), among)[: len(rows)].cpu()
+            row, column, visit, lead = _nearest(score, reach.distance * spacing, reach.probes)
+            where, cluster = rows.numpy() + first, listed.numpy().astype(np.int32)
+            gap[where] = np.minimum(lead / spacing, PROBED_ALL)  # exact where two centroids lie that far apart
+            home[where[row[visit == 0]]] = cluster[column[visit == 0]]
+            seen = visit > 0
+            visits.append((where[row[seen]], cluster[column[seen]], visit[seen]))
+    visitor, visited, steps = (np.concatenate(field) for field in zip(*visits, strict=True))
+    return Assigned(home, visitor, visited, steps, gap)
+
+
+def _points(vectors: Stored, rows: NDArray[np.int64], mean: Tensor) -> Tensor:
+    """Those vectors, seen from the mean, ready for products; a few until this thread asks again. (rows, d)"""
     import torch
 
-    known = centroids.load(trained)
-    points, vectors = space(len(piece.rows), piece.vectors.dim), opened(piece.vectors)
-    for some in np.split(np.arange(len(piece.rows)), range(ROWS, len(piece.rows), ROWS)):
-        stored = torch.from_numpy(gather(vectors, some))
-        directions(stored, known.mean, out=points[some[0] : some[-1] + 1])
-    home, gap = np.empty(len(points), np.int32), np.full(len(points), PROBED_ALL, np.float32)
-    visits: list[tuple[NDArray[Any], ...]] = [(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.int8))]
-    fine = centroids.ready(known.fine)
-    spacing = max(float(known.spacing), 1e-6)
-    for rows, listed in _by_cells(points, known, reach.distance):
-        score = product(_taken(points, rows), _taken(fine.quick, listed))[: len(rows), : len(listed)]
-        score = score.float().sub_(fine.bias.index_select(0, listed.to(points.device))).cpu()
-        row, column, step, lead = _nearest(score, reach.distance * spacing, reach.probes)
-        where, cluster = rows.numpy(), listed.numpy().astype(np.int32)
-        gap[where] = np.minimum(lead / spacing, PROBED_ALL)  # exact where two centroids lie that far apart
-        home[where[row[step == 0]]] = cluster[column[step == 0]]
-        seen = step > 0
-        visits.append((where[row[seen]], cluster[column[seen]], step[seen]))
-    visitor, visited, step = (np.concatenate(field) for field in zip(*visits, strict=True))
-    return Assigned(home, visitor, visited, step, gap)
+    points = (space_again if len(rows) <= ROWS else space)(len(rows), vectors.dim)
+    for start in range(0, len(rows), ROWS):
+        stored = torch.from_numpy(gather(vectors, rows[start : start + ROWS]))
+        directions(stored, mean, out=points[start : start + ROWS])
+    return points
 
 
 def _taken(points: Tensor, rows: Tensor) -> Tensor:

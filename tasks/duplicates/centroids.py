@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from tasks.duplicates import products
 from tasks.duplicates.clustering import blocks, mean_of, parallel
 from tasks.duplicates.products import directions, fast, product
+from tasks.duplicates.scratch import scratch
 from tasks.duplicates.stored import Stored, gather, opened, state
 
 if TYPE_CHECKING:
@@ -139,8 +141,15 @@ def ready(centroids: Tensor) -> Ready:
 
 
 def scores(quick: Tensor, among: Ready) -> Tensor:
-    """The higher the nearer, of points (n, d) ready for products and seen from the mean. (n, K) float32"""
-    return product(quick, among.quick).float().sub_(among.bias)
+    """The higher the nearer, of points (n, d) ready for products and seen from the mean. (n, K) float32
+
+    Until this thread makes the next ones. Centroids without a bias fill up.
+    """
+    import torch
+
+    found = product(quick, among.quick)[:, : len(among.bias)]
+    score = scratch("scores", tuple(found.shape), torch.float32, products.device())
+    return score.copy_(found).sub_(among.bias)
 
 
 def _nearest(among: Ready, quick: Tensor) -> Tensor:

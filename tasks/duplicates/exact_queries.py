@@ -12,6 +12,7 @@ from tasks.duplicates import products
 from tasks.duplicates.stored import Chunk, MapParts, Stored, chunks, gather, read
 
 ROWS, COLUMNS = 1_024, 8_192  # of one product
+PAIRS = 256  # gathered at a time: they fit a core's cache
 
 
 class Queries(NamedTuple):
@@ -57,8 +58,8 @@ def cosines_of(vectors: Stored, pairs: NDArray[np.int64]) -> NDArray[np.float64]
     import torch
 
     found = np.empty(len(pairs))
-    for start in range(0, len(pairs), ROWS):
-        some = slice(start, start + ROWS)
+    for start in range(0, len(pairs), PAIRS):
+        some = slice(start, start + PAIRS)
         left, right = (torch.from_numpy(gather(vectors, pairs[some, side])) for side in (0, 1))
         every = np.arange(len(left))
         found[some] = products.cosines(left, every, right, every)

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from tasks.duplicates import products
 from tasks.duplicates.assignment import Assigned, by_label
 from tasks.duplicates.exact_queries import cosines_of
-from tasks.duplicates.products import Passed, Screened, screened
+from tasks.duplicates.products import Passed, Screened, screened, space_again
+from tasks.duplicates.scratch import scratch
 from tasks.duplicates.stored import MapParts, Stored, gather, opened
 
 PAIRS_PER_SAMPLE = 64
@@ -132,10 +133,11 @@ def _taker(vectors: Stored) -> Callable[[int, int], Screened]:
     """What gives the vectors from one place to another: all are read at once unless they are too many."""
     import torch
 
-    def read(start: int, stop: int) -> Screened:
-        return screened(torch.from_numpy(gather(vectors, np.arange(start, stop))))
-
-    return read(0, len(vectors.number)).part if len(vectors.number) <= TASK else read
+    n = len(vectors.number)
+    if n <= TASK:
+        memory = scratch("stored", (n, vectors.dim), torch.from_numpy(np.empty(0, vectors.kind)).dtype).numpy()
+        return screened(torch.from_numpy(gather(vectors, np.arange(n), memory)), space_again).part
+    return lambda start, stop: screened(torch.from_numpy(gather(vectors, np.arange(start, stop))))
 
 
 def _compare(

@@ -8,14 +8,17 @@ is made again in float32.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.duplicates.scratch import scratch
+
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 DECIMALS = 6  # of a similarity
@@ -74,15 +77,17 @@ def fast(vectors: Tensor) -> Tensor:
 
 
 def product(left: Tensor, right: Tensor) -> Tensor:
-    """All dot products of (n, d) with (m, d) vectors. (n, m)
+    """All dot products of (n, d) with (m, d) vectors, until this thread makes the next ones. (n, m)
 
     oneDNN compiles a kernel for each new shape, which takes longer than a cluster's product: so there are few shapes.
     """
     import torch
 
-    if left.dtype != torch.bfloat16:
-        return left @ right.T
-    return (_filled_up(left) @ _filled_up(right).T)[: len(left), : len(right)]
+    n, m = len(left), len(right)
+    if left.dtype == torch.bfloat16:
+        left, right = _filled_up(left), _filled_up(right)
+    out = scratch("product", (len(left), len(right)), left.dtype, device())
+    return torch.mm(left, right.T, out=out)[:n, :m]
 
 
 def filled(n: int) -> int:
@@ -138,10 +143,21 @@ def space(n: int, d: int) -> Tensor:
     """Memory for n vectors that are ready for products."""
     import torch
 
-    return torch.empty((n, d), dtype=torch.bfloat16 if half() else torch.float32, device=device())
+    return torch.empty((n, d), dtype=_kind(), device=device())
 
 
-def screened(stored: Tensor) -> Screened:
+def space_again(n: int, d: int) -> Tensor:
+    """The same, until this thread asks again."""
+    return scratch("ready", (n, d), _kind(), device())
+
+
+def _kind() -> torch.dtype:
+    import torch
+
+    return torch.bfloat16 if half() else torch.float32
+
+
+def screened(stored: Tensor, space: Callable[[int, int], Tensor] = space) -> Screened:
     """Ready to be compared."""
     ready = space(len(stored) + STEP, stored.shape[1])
     directions(stored, out=ready[: len(stored)])
@@ -233,11 +249,12 @@ def cosines(left: Tensor, row: NDArray[np.int64], right: Tensor, column: NDArray
 
     found = np.empty(len(row))
     step = max(1, VERIFIED // left.shape[1])
+    memory = scratch("cosines", (2, min(step, len(row)), left.shape[1]), torch.float64)
     for start in range(0, len(row), step):
         some = slice(start, start + step)
-        one, other = (
-            vectors.index_select(0, torch.from_numpy(rows[some])).float().double().numpy()
-            for vectors, rows in ((left, row), (right, column))
-        )
+        for side, vectors, rows in ((0, left, row), (1, right, column)):
+            chosen = vectors.index_select(0, torch.from_numpy(rows[some]))
+            memory[side, : len(chosen)] = chosen.float()  # straight from float16 takes far longer
+        one, other = memory[:, : len(chosen)].numpy()
         found[some] = np.vecdot(one, other) / np.sqrt(np.vecdot(one, one) * np.vecdot(other, other))
     return found.round(DECIMALS).clip(max=1.0)

@@ -32,6 +32,10 @@ class Stored(NamedTuple):
     def dim(self) -> int:
         return int(_open(self.files[0]).shape[1]) if self.files else 0
 
+    @property
+    def kind(self) -> np.dtype[np.floating[Any]]:
+        return _open(self.files[0]).dtype if self.files else np.dtype(np.float16)
+
 
 class Chunk(NamedTuple):
     """Some vectors of one file, in the file's order."""
@@ -94,16 +98,17 @@ def read(chunk: Chunk) -> NDArray[np.floating[Any]]:
     return np.asarray(_open(chunk.file)[local])
 
 
-def gather(vectors: Stored, rows: NDArray[np.int64]) -> NDArray[np.floating[Any]]:
-    """Those vectors, in that order, to be read only: where they lie beside each other they are not copied. (k, d)"""
+def gather(
+    vectors: Stored, rows: NDArray[np.int64], out: NDArray[np.floating[Any]] | None = None
+) -> NDArray[np.floating[Any]]:
+    """Those vectors, in that order, to be read only; in new memory or `out`, or where they lie if together. (k, d)"""
     number = vectors.number[rows]
     if len(vectors.files) == 1:
         every = _open(vectors.files[0])
         if len(number) and every.flags.writeable and (np.diff(number) == 1).all():  # torch takes no others
             return every[number[0] : number[-1] + 1]
-        return np.take(every, number, axis=0)
-    kind = _open(vectors.files[0]).dtype if vectors.files else np.dtype(np.float16)
-    found = np.empty((len(rows), vectors.dim), kind)
+        return np.take(every, number, axis=0, out=out, mode="clip" if out is not None else "raise")  # others copy `out`
+    found = np.empty((len(rows), vectors.dim), vectors.kind) if out is None else out
     order = np.argsort(number, kind="stable")
     bounds = np.searchsorted(number[order], vectors.starts)
     for file, start, first, last in zip(vectors.files, vectors.starts, bounds, bounds[1:], strict=False):

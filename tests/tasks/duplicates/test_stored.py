@@ -23,6 +23,29 @@ def test_vectors_are_gathered_from_all_parts_in_the_order_asked_for(tmp_path: Pa
     assert (gather(vectors, np.array([4, 0, 2, 2, 4])) == rows[[5, 9, 3, 3, 5]]).all()
 
 
+@pytest.mark.parametrize("cut", [0, 4])
+def test_vectors_are_gathered_into_memory_that_is_given(cut: int) -> None:
+    rows, out = planted(10), np.empty((3, planted(10).shape[1]), np.float16)
+    vectors = stored([rows[:cut], rows[cut:]] if cut else [rows])
+    assert gather(vectors, np.array([5, 1, 9]), out) is out
+    assert (out == rows[[5, 1, 9]]).all()
+    with pytest.raises(IndexError):
+        gather(stored([rows])._replace(number=np.array([0, 10])), np.array([1, 0]))
+
+
+def test_vectors_of_a_file_that_lie_together_are_not_copied(tmp_path: Path) -> None:
+    rows = planted(10)
+    np.save(tmp_path / "a.npy", rows)
+    vectors = opened(stored([tmp_path / "a.npy"]))
+    together = gather(vectors, np.arange(3, 8))
+    assert (together == rows[3:8]).all()
+    assert np.shares_memory(together, vectors.files[0])
+    together[:] = 0  # what is written by mistake stays in memory
+    assert (np.load(tmp_path / "a.npy") == rows).all()
+    rows.flags.writeable = False
+    assert not np.shares_memory(gather(stored([rows]), np.arange(3)), rows)  # torch warns of what cannot be written
+
+
 @settings(max_examples=50, deadline=None)
 @given(n=st.integers(0, 60), cut=st.integers(0, 60), size=st.integers(1, 9), seed=st.integers(0, 99))
 def test_every_vector_is_in_one_chunk_of_one_file(n: int, cut: int, size: int, seed: int) -> None:

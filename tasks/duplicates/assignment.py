@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tasks.duplicates import centroids
 from tasks.duplicates.centroids import Centroids, Ready
 from tasks.duplicates.products import directions, filled, space, space_again
-from tasks.duplicates.stored import CHUNK, MapParts, Piece, Stored, gather, opened, pieces
+from tasks.duplicates.stored import CHUNK, MapParts, Piece, Stored, gather_again, opened, pieces
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -96,12 +96,10 @@ def assign_piece(trained: Path, reach: Reach, piece: Piece) -> Assigned:
 
 def _points(vectors: Stored, rows: NDArray[np.int64], mean: Tensor) -> Tensor:
     """Those vectors, seen from the mean, ready for products; a few until this thread asks again. (rows, d)"""
-    import torch
-
     points = (space_again if len(rows) <= ROWS else space)(len(rows), vectors.dim)
     for start in range(0, len(rows), ROWS):
-        stored = torch.from_numpy(gather(vectors, rows[start : start + ROWS]))
-        directions(stored, mean, out=points[start : start + ROWS])
+        some = slice(start, start + ROWS)
+        directions(gather_again(vectors, rows[some]), mean, out=points[some])
     return points
 
 

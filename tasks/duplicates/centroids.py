@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tasks.duplicates import products
 from tasks.duplicates.clustering import blocks, mean_of, parallel
-from tasks.duplicates.products import directions, fast, product
+from tasks.duplicates.products import directions, fast, product, space
 from tasks.duplicates.scratch import scratch
-from tasks.duplicates.stored import Stored, gather, opened, state
+from tasks.duplicates.stored import Stored, gather_again, opened, state
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,9 +69,7 @@ def train(vectors: Stored, plan: Plan, rng: np.random.Generator) -> Centroids:
 
     n = len(vectors.number)
     chosen = rng.choice(n, size=min(n, max(plan.sample, plan.k)), replace=False)
-    sample = torch.from_numpy(gather(opened(vectors), chosen))
-    mean = mean_of(sample)
-    points = directions(sample, mean)
+    mean, points = _sample(opened(vectors), chosen)
     if plan.levels == 1 or plan.k < COARSE_FROM:
         fine = fit(points, _first(points, plan.k), plan.iterations)
         return _listed_all(mean, _join(fine, mean, points, plan.join))
@@ -80,6 +79,18 @@ def train(vectors: Stored, plan: Plan, rng: np.random.Generator) -> Centroids:
     fine = fit(points, torch.cat(cut), SETTLED)
     fine = _join(fine, mean, points, plan.join)
     return Centroids(mean, coarse, fine, _listed(points[:LISTED_FROM], coarse, fine), _spacing(fine))
+
+
+def _sample(vectors: Stored, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    """The mean of those vectors at unit norm, (d,), and the vectors seen from it, ready for products, (rows, d)."""
+    import torch
+
+    parts = np.split(rows, range(BLOCK, len(rows), BLOCK))
+    means = parallel(lambda some: mean_of(gather_again(vectors, some)) * (len(some) / len(rows)), parts)
+    mean, points = torch.stack(means).sum(0), space(len(rows), vectors.dim)
+    room = zip(parts, blocks(points, BLOCK), strict=True)
+    parallel(lambda part: directions(gather_again(vectors, part[0]), mean, out=part[1]), room)
+    return mean, points
 
 
 def fit(points: Tensor, start: Tensor, iterations: int) -> Tensor:

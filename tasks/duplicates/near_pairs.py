@@ -18,8 +18,7 @@ from tasks.duplicates import products
 from tasks.duplicates.assignment import Assigned, by_label
 from tasks.duplicates.exact_queries import cosines_of
 from tasks.duplicates.products import Passed, Screened, screened, space_again
-from tasks.duplicates.scratch import scratch
-from tasks.duplicates.stored import MapParts, Stored, gather, opened
+from tasks.duplicates.stored import MapParts, Stored, gather, gather_again, opened
 
 PAIRS_PER_SAMPLE = 64
 WHOLE = 8_192  # vectors that are compared with a cluster at a time; products are at most WHOLE × COLUMNS
@@ -133,10 +132,8 @@ def _taker(vectors: Stored) -> Callable[[int, int], Screened]:
     """What gives the vectors from one place to another: all are read at once unless they are too many."""
     import torch
 
-    n = len(vectors.number)
-    if n <= TASK:
-        memory = scratch("stored", (n, vectors.dim), torch.from_numpy(np.empty(0, vectors.kind)).dtype).numpy()
-        return screened(torch.from_numpy(gather(vectors, np.arange(n), memory)), space_again).part
+    if (n := len(vectors.number)) <= TASK:
+        return screened(gather_again(vectors, np.arange(n)), space_again).part
     return lambda start, stop: screened(torch.from_numpy(gather(vectors, np.arange(start, stop))))
 
 

@@ -8,12 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.duplicates.scratch import scratch
 from tasks.errors import EncoderError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 File = Path | NDArray[np.floating[Any]]
 MapParts = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]
@@ -116,6 +120,15 @@ def gather(
             some = order[first:last]
             found[some] = _open(file)[number[some] - start]
     return found
+
+
+def gather_again(vectors: Stored, rows: NDArray[np.int64]) -> Tensor:
+    """The same in memory that this thread uses again when it asks again. (k, d)"""
+    import torch
+
+    kind = torch.from_numpy(np.empty(0, vectors.kind)).dtype
+    memory = scratch("gathered", (len(rows), vectors.dim), kind)
+    return torch.from_numpy(gather(vectors, rows, memory.numpy()))
 
 
 def opened(vectors: Stored) -> Stored:

@@ -22,6 +22,7 @@ from tasks.duplicates.clustering import blocks, mean_of, parallel
 from tasks.duplicates.products import directions, fast, product, space
 from tasks.duplicates.scratch import scratch
 from tasks.duplicates.stored import Stored, gather_again, opened, state
+from tasks.threads import one_thread
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -101,10 +102,13 @@ def fit(points: Tensor, start: Tensor, iterations: int) -> Tensor:
         return _sums(points, [torch.zeros(len(points), dtype=torch.long)], start) / len(points)
     centroids = start
     for _ in range(iterations):
-        label = parallel(partial(_nearest, ready(centroids)), blocks(points, BLOCK))
-        count = torch.bincount(torch.cat(label), minlength=len(centroids))
-        sums = _sums(points, label, centroids)
-        centroids = torch.where(count[:, None] > 0, sums / count.clamp(min=1)[:, None], centroids)
+        with one_thread():  # torch's others would wait busily while ours make the next products
+            among = ready(centroids)
+        label = parallel(partial(_nearest, among), blocks(points, BLOCK))
+        with one_thread():
+            count = torch.bincount(torch.cat(label), minlength=len(centroids))
+            sums = _sums(points, label, centroids)
+            centroids = torch.where(count[:, None] > 0, sums / count.clamp(min=1)[:, None], centroids)
     return centroids
 
 

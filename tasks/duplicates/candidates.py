@@ -147,5 +147,6 @@ def _lowest(pairs: NDArray[np.int64]) -> NDArray[np.int64]:
     """Of sorted pairs, those with the PAIRS_PER_SAMPLE lowest partners of each higher row. (k,) places"""
     order = np.argsort(pairs[:, 1], kind="stable")
     high = pairs[order, 1]
-    rank = np.arange(len(high)) - np.searchsorted(high, high)
+    count = np.bincount(high)
+    rank = np.arange(len(high)) - (count.cumsum() - count)[high]
     return np.sort(order[rank < near_pairs.PAIRS_PER_SAMPLE])

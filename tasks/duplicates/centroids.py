@@ -205,14 +205,16 @@ def _join(fine: Tensor, mean: Tensor, points: Tensor, threshold: float) -> Tenso
     """
     import torch
 
-    seen = fine + mean  # the mean of a cluster's unit vectors; the product of two is the mean cosine between them
-    tight = (seen.norm(dim=1) >= threshold).nonzero()[:, 0]
+    with one_thread():
+        seen = fine + mean  # the mean of a cluster's unit vectors; the product of two is the mean cosine between them
+        tight = (seen.norm(dim=1) >= threshold).nonzero()[:, 0]
+        close = seen[tight]
     if len(tight) < 2:
         return fine
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    links = [(block @ seen[tight].T >= threshold).nonzero() for block in blocks(seen[tight], 1024)]
+    links = parallel(lambda block: (block @ close.T >= threshold).nonzero(), blocks(close, 1024))
     row = torch.cat([link[:, 0] + 1024 * i for i, link in enumerate(links)]).numpy()
     graph = coo_array((np.ones(len(row)), (row, torch.cat(links)[:, 1].numpy())), shape=(len(tight),) * 2)
     number, label = connected_components(graph, directed=False)
@@ -255,5 +257,6 @@ def _listed_all(mean: Tensor, fine: Tensor) -> Centroids:
 def _spacing(fine: Tensor) -> Tensor:
     import torch
 
-    apart = torch.cdist(fine[:512], fine)
-    return apart.topk(min(NEIGHBOURS + 1, len(fine)), largest=False).values[:, 1:].mean().nan_to_num()
+    with one_thread():
+        apart = torch.cdist(fine[:512], fine)
+        return apart.topk(min(NEIGHBOURS + 1, len(fine)), largest=False).values[:, 1:].mean().nan_to_num()

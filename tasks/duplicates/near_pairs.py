@@ -178,7 +178,7 @@ def _within(passed: Passed, threshold: float, room: NDArray[np.int64]) -> tuple[
     certain = passed.similarity >= threshold + passed.slack
     counts = np.bincount(row[certain], minlength=len(room))
     if (counts > room).any():
-        before = certain.cumsum() - certain
-        stay = before - before[np.searchsorted(row, row)] < room[row]
+        before = certain.cumsum() - certain - (counts.cumsum() - counts)[row]  # sure ones of the same row
+        stay = before < room[row]
         row, column = row[stay], column[stay]
     return row, column, np.maximum(room - counts, 0)

@@ -7,7 +7,7 @@ and memory in proportion to n.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
@@ -116,35 +116,50 @@ def _together(vectors: Stored, held: list[Cluster], threshold: float) -> Task:
     return Task(vectors._replace(number=vectors.number[rank]), rank, step, threshold, work)
 
 
+class AtHand(NamedTuple):
+    """Vectors of a task, all in memory."""
+
+    every: Screened
+
+    def part(self, start: int, stop: int) -> Screened:
+        return self.every.part(start, stop)
+
+    def cosines(self, pairs: NDArray[np.int64]) -> NDArray[np.float64]:
+        return products.cosines(self.every.stored, pairs[:, 0], self.every.stored, pairs[:, 1])
+
+
+class Afar(NamedTuple):
+    """Vectors of a task that are too many for that: they are read as they are needed."""
+
+    vectors: Stored
+
+    def part(self, start: int, stop: int) -> Screened:
+        import torch
+
+        return screened(torch.from_numpy(gather(self.vectors, np.arange(start, stop))))
+
+    def cosines(self, pairs: NDArray[np.int64]) -> NDArray[np.float64]:
+        return cosines_of(self.vectors, pairs)
+
+
 def compare_task(task: Task) -> Near:
     """The near pairs of its clusters, each once a cluster."""
-    vectors = opened(task.vectors)
-    taken = _taker(vectors)
-    found = [_compare(work, taken, task.threshold) for work in task.work]
+    vectors, n = opened(task.vectors), len(task.rank)
+    held = AtHand(screened(gather_again(vectors, np.arange(n)), space_again)) if n <= TASK else Afar(vectors)
+    found = [_compare(work, held, task.threshold) for work in task.work]
     pairs, cut = np.concatenate([pairs for pairs, _ in found]), np.concatenate([cut for _, cut in found])
-    cosine = cosines_of(vectors, pairs)
+    cosine = held.cosines(pairs)
     upheld = cosine >= task.threshold
     pairs, cosine = pairs[upheld], cosine[upheld]
     return Near(np.sort(task.rank[pairs], axis=1), cosine, task.step[pairs[:, 0]], task.rank[cut])
 
 
-def _taker(vectors: Stored) -> Callable[[int, int], Screened]:
-    """What gives the vectors from one place to another: all are read at once unless they are too many."""
-    import torch
-
-    if (n := len(vectors.number)) <= TASK:
-        return screened(gather_again(vectors, np.arange(n)), space_again).part
-    return lambda start, stop: screened(torch.from_numpy(gather(vectors, np.arange(start, stop))))
-
-
-def _compare(
-    work: Work, taken: Callable[[int, int], Screened], threshold: float
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _compare(work: Work, held: AtHand | Afar, threshold: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Places of pairs that may be near, (m, 2), a row and one before it or one that it visits; and of those cut."""
     first, stop = work.start + work.first, work.start + work.stop
     until = np.minimum(np.arange(work.first, work.stop), work.size)
-    columns = ((begin, taken(work.start + begin, work.start + end)) for begin, end in _blocks(work))
-    row, column, cut = _passed(taken(first, stop), until, columns, threshold)
+    columns = ((begin, held.part(work.start + begin, work.start + end)) for begin, end in _blocks(work))
+    row, column, cut = _passed(held.part(first, stop), until, columns, threshold)
     return np.column_stack([row + first, column + work.start]), cut + first
 
 
@@ -163,7 +178,7 @@ def _passed(
     for begin, block in columns:
         whole = len(here) == len(until)
         passed = products.near(rows if whole else rows.some(here), block, threshold, until[here] - begin)
-        row, column, room[here] = _within(passed, threshold, room[here])
+        row, column, room[here] = _within(passed, room[here])
         found.append((here[row], column + begin))
         here = here[room[here] > 0]
         if len(here) == 0:
@@ -172,10 +187,9 @@ def _passed(
     return row, column, np.flatnonzero(room <= 0)
 
 
-def _within(passed: Passed, threshold: float, room: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
+def _within(passed: Passed, room: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
     """Row and column of what passed, without what comes after a row's `room` of sure ones; and the room left."""
-    row, column = passed.row, passed.column
-    certain = passed.similarity >= threshold + passed.slack
+    row, column, certain = passed
     counts = np.bincount(row[certain], minlength=len(room))
     if (counts > room).any():
         before = certain.cumsum() - certain - (counts.cumsum() - counts)[row]  # sure ones of the same row

@@ -170,8 +170,7 @@ class Passed(NamedTuple):
 
     row: NDArray[np.int64]  # (m,)
     column: NDArray[np.int64]  # (m,), ascending in a row
-    similarity: NDArray[np.float32]  # (m,), cosine
-    slack: float  # how far the cosines may be wrong
+    certain: NDArray[np.bool_]  # (m,), whether it is reached beyond doubt
 
 
 def near(rows: Screened, columns: Screened, threshold: float, before: NDArray[np.int64] | None = None) -> Passed:
@@ -198,33 +197,33 @@ def _at_least(
 
     if before is not None:
         _blank(similarity, before)
-    numbers, least = _ordered(similarity, screen[0] - screen[1])
+    numbers, least, sure = _ordered(similarity, screen[0] - screen[1], screen[0] + screen[1])
     if 0 in numbers.shape:
-        return Passed(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32), screen[1])
+        return Passed(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.bool_))
     some = (numbers.amax(1).cpu().numpy() >= least).nonzero()[0]
     looked = numbers[torch.from_numpy(some)].cpu().numpy() if numbers.is_cuda else numbers.numpy()[some]
     near = (looked >= least).ravel()
     if few and np.count_nonzero(near) > FEW * len(numbers):
         return None
-    place, column = np.divmod(near.nonzero()[0], looked.shape[1])
-    row = some[place]
-    if before is not None:
-        stay = column < before[row]
-        row, column = row[stay], column[stay]
-    passed = similarity[torch.from_numpy(row), torch.from_numpy(column)]
-    return Passed(row, column, passed.float().cpu().numpy(), screen[1])
+    passed = near.nonzero()[0]
+    place, column = np.divmod(passed, looked.shape[1])
+    found = Passed(some[place], column, looked.ravel()[passed] >= sure)
+    if before is None:
+        return found
+    asked = column < before[found.row]
+    return Passed(found.row[asked], column[asked], found.certain[asked])
 
 
-def _ordered(similarity: Tensor, least: float) -> tuple[Tensor, float]:
-    """Numbers in the order of the similarities, and what those have at least that are `least` similar.
+def _ordered(similarity: Tensor, least: float, sure: float) -> tuple[Tensor, float, float]:
+    """Numbers in the order of the similarities, and those of two bounds.
 
     The bits of positive bfloat16 numbers are in the numbers' order, and integers are compared faster.
     """
     import torch
 
     if similarity.dtype != torch.bfloat16 or least <= 0:
-        return similarity.float(), least
-    return similarity.view(torch.int16), _bits(least)
+        return similarity.float(), least, sure
+    return similarity.view(torch.int16), _bits(least), _bits(sure)
 
 
 @cache

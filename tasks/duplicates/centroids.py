@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.duplicates import products
 from tasks.duplicates.clustering import blocks, mean_of, parallel
-from tasks.duplicates.products import directions, fast, product, space
+from tasks.duplicates.products import device, directions, fast, product, space
 from tasks.duplicates.scratch import scratch
 from tasks.duplicates.stored import Stored, gather_again, opened, state
 from tasks.threads import one_thread
@@ -138,11 +137,11 @@ def save(centroids: Centroids, path: Path) -> None:
 
 def load(path: Path) -> Centroids:
     """What `save` wrote; not read again until the file is another."""
-    return _load(path, state(path))
+    return _read(path, state(path))
 
 
 @lru_cache(maxsize=1)
-def _load(path: Path, state: tuple[int, ...]) -> Centroids:
+def _read(path: Path, version: tuple[int, ...]) -> Centroids:
     import torch
 
     with np.load(path) as file:
@@ -163,14 +162,14 @@ def scores(quick: Tensor, among: Ready) -> Tensor:
     import torch
 
     found = product(quick, among.quick)[:, : len(among.bias)]
-    score = scratch("scores", tuple(found.shape), torch.float32, products.device())
+    score = scratch("scores", tuple(found.shape), torch.float32, device())
     return score.copy_(found).sub_(among.bias)
 
 
 def _nearest(among: Ready, quick: Tensor) -> Tensor:
     import torch
 
-    return torch.from_numpy(scores(quick, among).cpu().numpy().argmax(1))  # eight times faster than torch's
+    return torch.from_numpy(scores(quick, among).cpu().numpy().argmax(1))  # far faster than torch's
 
 
 def _members(points: Tensor, centroids: Tensor) -> list[Tensor]:

@@ -72,7 +72,7 @@ def fast(vectors: Tensor) -> Tensor:
     """In the precision and on the device of the products."""
     import torch
 
-    seen = vectors.to(device()).float()  # straight from float16 to bfloat16 takes five times as long
+    seen = vectors.to(device()).float()  # straight from float16 to bfloat16 takes far longer
     return seen.to(torch.bfloat16) if half() else seen
 
 
@@ -115,7 +115,7 @@ def _to_unit(vectors: Tensor) -> Tensor:
 
     if vectors.is_cuda:
         norm = torch.linalg.vector_norm(vectors, dim=1)
-    else:  # in less than half of the time of torch's
+    else:  # faster than torch's
         norm = torch.from_numpy(np.sqrt(np.vecdot(vectors.numpy(), vectors.numpy())))
     return vectors.mul_(norm.clamp_(min=SMALLEST).reciprocal_()[:, None])
 
@@ -157,9 +157,9 @@ def _kind() -> torch.dtype:
     return torch.bfloat16 if half() else torch.float32
 
 
-def screened(stored: Tensor, space: Callable[[int, int], Tensor] = space) -> Screened:
-    """Ready to be compared."""
-    ready = space(len(stored) + STEP, stored.shape[1])
+def screened(stored: Tensor, memory: Callable[[int, int], Tensor] = space) -> Screened:
+    """Ready to be compared, in that memory."""
+    ready = memory(len(stored) + STEP, stored.shape[1])
     directions(stored, out=ready[: len(stored)])
     ready[len(stored) :] = 0
     return Screened(stored, ready)

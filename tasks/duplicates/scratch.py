@@ -1,6 +1,6 @@
 """Memory that a thread uses again and again.
 
-New memory is cleared page by page when it is first touched, which took a tenth of the time of a search.
+New memory is cleared page by page when it is first touched: a search would spend much of its time on that.
 """
 
 from __future__ import annotations

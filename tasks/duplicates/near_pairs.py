@@ -83,7 +83,7 @@ def tasks(vectors: Stored, assigned: Assigned, threshold: float) -> Iterator[Tas
             held, room = [], TASK
         if cluster.size > TASK:
             task = _together(vectors, [cluster], threshold)
-            yield from (task._replace(work=[block]) for block in task.work)
+            yield from (_until(block, task) for block in task.work)
         else:
             held.append(cluster)
             room -= cluster.size
@@ -114,6 +114,13 @@ def _together(vectors: Stored, held: list[Cluster], threshold: float) -> Task:
         for first in range(one.known, one.size, WHOLE)
     ]
     return Task(vectors._replace(number=vectors.number[rank]), rank, step, threshold, work)
+
+
+def _until(block: Work, task: Task) -> Task:
+    """The task of that block alone, without the vectors behind it: its rows are compared with those before them."""
+    stop = block.start + block.stop
+    vectors = task.vectors._replace(number=task.vectors.number[:stop])
+    return Task(vectors, task.rank[:stop], task.step[:stop], task.threshold, [block])
 
 
 class AtHand(NamedTuple):

@@ -47,3 +47,12 @@ def test_pairs_at_home_together_or_by_a_visit_are_found_and_no_others(
     assert set(pairs) == together | met
     assert {pair for pair, first in zip(pairs, steps, strict=True) if first == 0} == together
     assert sum(first == 0 for first in steps) == len(together)
+
+
+def test_a_task_of_a_large_cluster_is_sent_no_vector_behind_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(near_pairs, "WHOLE", 16)
+    monkeypatch.setattr(near_pairs, "TASK", 20)
+    nobody = np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.int8)
+    together = Assigned(np.zeros(50, np.int32), *nobody, np.zeros(50, np.float32))
+    sent = list(near_pairs.tasks(stored([planted(50, d=8)]), together, 0.95))
+    assert [len(task.rank) for task in sent] == [len(task.vectors.number) for task in sent] == [16, 32, 48, 50]

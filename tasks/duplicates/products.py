@@ -133,7 +133,7 @@ def unit_blocks(stored: Tensor) -> Iterator[tuple[slice, Tensor]]:
     import torch
 
     step = BLOCK if device() == "cpu" else max(len(stored), 1)
-    block = torch.empty((min(step, len(stored)), stored.shape[1]), device=device())
+    block = scratch("unit", (min(step, len(stored)), stored.shape[1]), torch.float32, device())
     for start in range(0, len(stored), step):
         some = stored[start : start + step]
         yield slice(start, start + step), _to_unit(block[: len(some)].copy_(some))

@@ -36,7 +36,7 @@ app.command()(forget_commands.verify)
 keep_commands.register(app)
 app.command()(serve_command.serve)
 
-VersionArgument = Annotated[str, typer.Argument(metavar="V", help="A version's number, or latest.")]
+VersionArgument = Annotated[str, typer.Argument(metavar="V", help="A version's number, a tag, or latest.")]
 
 
 @app.command()
@@ -199,7 +199,7 @@ def diff(
 @app.command()
 def why(
     uid: Annotated[str, typer.Argument(metavar="UID", help="A sample's uid, or its key where only one has it.")],
-    version: Annotated[str, typer.Option("--version", help="A version's number, or latest.")] = "latest",
+    version: Annotated[str, typer.Option("--version", help="A version's number, a tag, or latest.")] = "latest",
     lake: LakeOption = HERE,
     pool: PoolOption = None,
     as_json: JsonOption = False,

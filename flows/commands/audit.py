@@ -20,7 +20,7 @@ Tables = Mapping[str, pa.Table]
 
 
 def audit(
-    version: Annotated[str, typer.Argument(metavar="V", help="A version's number, or latest.")],
+    version: Annotated[str, typer.Argument(metavar="V", help="A version's number, a tag, or latest.")],
     against: Annotated[str | None, typer.Option(metavar="W", help="Another version; default the pool.")] = None,
     keywords: Annotated[Path | None, typer.Option(help="A file of words and phrases, one a line.")] = None,
     groups: Annotated[Path | None, typer.Option(help="A TOML file of term groups.")] = None,

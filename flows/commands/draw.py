@@ -18,7 +18,7 @@ def draw(
     among: Annotated[list[str], typer.Option(help="A group that is to be told apart; repeat it for several.")],
     labels: Annotated[int, typer.Option(help="Samples at most, those already labelled included.")] = 1000,
     seed: Annotated[int, typer.Option(help="The same seed draws the same samples again.")] = 0,
-    version: Annotated[str, typer.Option("--version", help="A version's number, or latest.")] = "latest",
+    version: Annotated[str, typer.Option("--version", help="A version's number, a tag, or latest.")] = "latest",
     lake: LakeOption = HERE,
     pool: PoolOption = None,
 ) -> None:

@@ -71,7 +71,7 @@ def _what_goes(lake: Lake, uids: list[str], found: list[str]) -> str:
 
 
 def verify(
-    version: Annotated[str, typer.Argument(metavar="V", help="A version's number, or latest.")] = "latest",
+    version: Annotated[str, typer.Argument(metavar="V", help="A version's number, a tag, or latest.")] = "latest",
     lake: LakeOption = HERE,
     pool: PoolOption = None,
     as_json: JsonOption = False,

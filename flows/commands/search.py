@@ -19,7 +19,7 @@ SHOWN = 10  # images printed, the most similar ones
 
 def search(
     images: Annotated[Path, typer.Argument(metavar="FILE|FOLDER", help="Generated images: a file, folder or shards.")],
-    version: Annotated[str, typer.Option("--version", help="A version's number, or latest.")] = "latest",
+    version: Annotated[str, typer.Option("--version", help="A version's number, a tag, or latest.")] = "latest",
     control: Annotated[Path | None, typer.Option(help="Held-out real images, to see what matches by chance.")] = None,
     above: Annotated[float, typer.Option(help="Cosine from which an image is a near-copy.")] = 0.95,
     neighbors: Annotated[int, typer.Option(help="Training images told of each image.")] = 5,

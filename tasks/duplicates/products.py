@@ -62,10 +62,13 @@ def half() -> bool:
 
 @cache
 def device() -> str:
-    """Where products are made: a GPU where there is one."""
+    """Where products are made: a GPU where there is one, which then adds them up in float32, as the slack reckons."""
     import torch
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    if not torch.cuda.is_available():
+        return "cpu"
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
+    return "cuda"
 
 
 def fast(vectors: Tensor) -> Tensor:

@@ -71,6 +71,12 @@ def by_label(label: NDArray[np.int32]) -> NDArray[np.int64]:
     return np.argsort(short, kind="stable")  # numpy sorts numbers of 16 bits by radix
 
 
+def ranks(label: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many of the same label stand before each, where labels (n,) ascend. (n,)"""
+    count = np.bincount(label)
+    return np.arange(len(label)) - (count.cumsum() - count)[label]
+
+
 def assign_piece(trained: Path, reach: Reach, piece: Piece) -> Assigned:
     """The same of one piece; visitors are numbered within it."""
     known, n = centroids.load(trained), len(piece.rows)
@@ -129,7 +135,7 @@ def _nearest(score: Tensor, behind: float, most: int) -> tuple[NDArray[Any], ...
     row, column = np.divmod(place, score.shape[1])
     order = np.argsort(APART * row - value, kind="stable")  # of equals the first column
     row, column, value, place = row[order], column[order], value[order], place[order]
-    step = np.arange(len(row)) - np.searchsorted(row, row)
+    step = ranks(row)
     taken = step < most
     flat[torch.from_numpy(place[taken])] = -np.inf
     lead = (best - score.amax(1)).numpy()

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.duplicates import centroids, forest, near_pairs, probing
-from tasks.duplicates.assignment import Assigned, Reach, assign
+from tasks.duplicates.assignment import Assigned, Reach, assign, ranks
 from tasks.duplicates.centroids import Plan
 from tasks.duplicates.clustering import parallel
 from tasks.duplicates.near_pairs import Near
@@ -146,7 +146,4 @@ def each_once(candidates: Candidates, n: int) -> Found:
 def _lowest(pairs: NDArray[np.int64]) -> NDArray[np.int64]:
     """Of sorted pairs, those with the PAIRS_PER_SAMPLE lowest partners of each higher row. (k,) places"""
     order = np.argsort(pairs[:, 1], kind="stable")
-    high = pairs[order, 1]
-    count = np.bincount(high)
-    rank = np.arange(len(high)) - (count.cumsum() - count)[high]
-    return np.sort(order[rank < near_pairs.PAIRS_PER_SAMPLE])
+    return np.sort(order[ranks(pairs[order, 1]) < near_pairs.PAIRS_PER_SAMPLE])

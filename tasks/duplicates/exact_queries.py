@@ -12,7 +12,7 @@ from tasks.duplicates import products
 from tasks.duplicates.stored import Chunk, MapParts, Stored, chunks, gather, read
 
 ROWS, COLUMNS = 1_024, 8_192  # of one product
-PAIRS = 16_384  # decided at a time: at most 32 MB of vectors at d = 512
+PAIRS = 16_384  # decided at a time: at most 32 MB of float16 vectors at d = 512
 
 
 class Queries(NamedTuple):

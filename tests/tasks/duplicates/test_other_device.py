@@ -99,14 +99,19 @@ def test_on_a_gpu_products_are_added_up_in_float32(monkeypatch: pytest.MonkeyPat
     settings = torch.backends.cuda.matmul
     before, settings.allow_bf16_reduced_precision_reduction = settings.allow_bf16_reduced_precision_reduction, True
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert products.device.__wrapped__() == "cuda"
-    assert settings.allow_bf16_reduced_precision_reduction is False
-    settings.allow_bf16_reduced_precision_reduction = before
+    try:
+        assert products.device.__wrapped__() == "cuda"
+        assert settings.allow_bf16_reduced_precision_reduction is False
+    finally:
+        settings.allow_bf16_reduced_precision_reduction = before
 
 
 @pytest.mark.usefixtures("gpu")
-@pytest.mark.parametrize(("method", "clusters"), [("probes", 8), ("probes", 1600), ("clusters", 4), ("exact", None)])
-def test_a_search_on_a_gpu_finds_the_pairs(method: str, clusters: int | None) -> None:
+@pytest.mark.parametrize(
+    ("method", "clusters", "recall"),
+    [("probes", 8, 0.99), ("probes", 1600, 0.99), ("clusters", 4, 0.9), ("exact", None, 1)],
+)
+def test_a_search_on_a_gpu_finds_the_pairs(method: str, clusters: int | None, recall: float) -> None:
     vectors = planted(3_000, d=16, copies=0.3)
     before = Machine.moved
     found = find(vectors, method, Search(0.97, clusters, clusterings=2, reach=0.5))
@@ -114,7 +119,7 @@ def test_a_search_on_a_gpu_finds_the_pairs(method: str, clusters: int | None) ->
     known = {tuple(pair) for pair in all_pairs(vectors, 0.97).tolist()}
     near = {tuple(pair) for pair in np.sort(found.pairs, axis=1).tolist()}
     assert near <= known
-    assert len(near) >= 0.99 * len(known) or method == "clusters"
+    assert len(near) >= recall * len(known) > 10
 
 
 @pytest.mark.usefixtures("gpu")

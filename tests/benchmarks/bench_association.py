@@ -20,7 +20,8 @@ from tasks.groups.term_groups import TermGroups, parse_groups
 from tasks.words.audit_pool import near_duplicates, pool_of
 from tasks.words.counting import count_sets
 from tasks.words.tokens import read_words, write_tokens
-from tests.benchmarks.bench_audit import VOCABULARY, peak, seconds, synthetic
+from tests.benchmarks.bench_audit import VOCABULARY, seconds, synthetic
+from tests.memory import peak_memory
 from tests.tasks.captioned import map_here
 
 GROUPS, WORDS = 990, 3
@@ -63,7 +64,7 @@ def main() -> None:
                 f"{name} {statistics.median(taken):.2f} s (of {options.runs}: {min(taken):.2f} to {max(taken):.2f})",
                 flush=True,
             )
-    print(f"peak memory {peak():,.0f} MiB")
+    print(f"peak memory {peak_memory() / 2**20:,.0f} MiB")
 
 
 if __name__ == "__main__":

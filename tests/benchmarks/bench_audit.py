@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import tempfile
@@ -30,6 +29,7 @@ from tasks.groups.membership import members_by_terms
 from tasks.lake import Lake, Part, Version
 from tasks.words import audit_pool, cutting, phrases, tokens
 from tasks.words.counting import count_sets
+from tests.memory import peak_memory
 from tests.tasks.captioned import map_here
 
 PART_ROWS, WORDS, VOCABULARY = 10_000, 10, 50_000
@@ -91,15 +91,11 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def peak() -> float:
-    """MiB"""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def told(name: str, taken: list[float], goal: float | None = None) -> None:
-    reached = "" if goal is None else f"; goal {goal:g} s: {'met' if statistics.median(taken) <= goal else 'NOT met'}"
+    median, peak = statistics.median(taken), peak_memory() / 2**20
+    reached = "" if goal is None else f"; goal {goal:g} s: {'met' if median <= goal else 'NOT met'}"
     spread = f" (median of {len(taken)}: {min(taken):.2f} to {max(taken):.2f})" if len(taken) > 1 else ""
-    print(f"  {name}: {statistics.median(taken):.2f} s{spread}{reached}; peak memory {peak():,.0f} MiB", flush=True)
+    print(f"  {name}: {median:.2f} s{spread}{reached}; peak memory {peak:,.0f} MiB", flush=True)
 
 
 def count_words(files: list[Path]) -> tokens.Merged:
@@ -213,7 +209,7 @@ def main() -> None:
             version = process.submit(synthetic, Path(root), options.captions, False).result()
         compare_counts(version, options.peers, options.runs)
         measure(version, options.runs)
-    print(f"  goal {MEMORY:,} MiB at 3,000,000 captions: {'met' if peak() <= MEMORY else 'NOT met'}")
+    print(f"  goal {MEMORY:,} MiB at 3,000,000 captions: {'met' if peak_memory() / 2**20 <= MEMORY else 'NOT met'}")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ import argparse
 import json
 import math
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -40,6 +39,7 @@ from tasks.duplicates.exact_queries import near_to
 from tasks.duplicates.stored import stored
 from tests.benchmarks.bench_flow import Peak
 from tests.benchmarks.near_duplicates import Shape, write
+from tests.memory import peak_memory
 
 METHODS = ("probes", "clusters ×5", "clusters ×1", "annoy")
 ARTICLE = 1024  # its clusters
@@ -61,7 +61,6 @@ def run_one(name: str, file: Path, threshold: float, out: Path) -> dict[str, Any
     vectors = stored([file])
     imported()
     cached(file)
-    before = _peak()
 
     def once() -> tuple[Found, survivors.Settled, float, float]:
         start, cpu = time.perf_counter(), time.process_time()
@@ -73,8 +72,8 @@ def run_one(name: str, file: Path, threshold: float, out: Path) -> dict[str, Any
         found, settled, seconds, cpu = once()
     np.save(out, found.pairs)
     facts = {
-        "seconds": seconds, "cpu": cpu, "stages": spent.copy(), "peak": _peak(), "own": memory.own / 1e9,
-        "before": before, "kept": int((settled.survivor == np.arange(len(vectors.number))).sum()),
+        "seconds": seconds, "cpu": cpu, "stages": spent.copy(), "peak": peak_memory() / 1e9, "own": memory.own / 1e9,
+        "kept": int((settled.survivor == np.arange(len(vectors.number))).sum()),
         "pairs": len(found.pairs), "gains": np.bincount(found.step).tolist(),
         "comparisons": sum(rows * columns for rows, columns in shapes),
     }  # fmt: skip
@@ -143,11 +142,6 @@ def products_alone() -> None:
         parallel(lambda size: products.product(rows[: size[0]], rows[: size[1]]).shape, sizes)
         taken.append(time.perf_counter() - start)
     print(json.dumps([taken[0], statistics.median(taken[1:])]))
-
-
-def _peak() -> float:
-    """GB resident at most, so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
 def child(name: str, file: Path, threshold: float) -> tuple[dict[str, Any], np.ndarray]:

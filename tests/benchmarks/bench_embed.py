@@ -6,7 +6,6 @@ Same model, batch and threads; the model's weights are random, which costs the s
 from __future__ import annotations
 
 import argparse
-import resource
 import statistics
 import tempfile
 import time
@@ -16,6 +15,7 @@ from tasks import ingest
 from tasks.embed import Embedder
 from tasks.encoding.encoder import EncoderSpec, encoder
 from tests.drawn_pool import draw_pool
+from tests.memory import peak_memory
 
 
 def stage_seconds(shard: object, spec: EncoderSpec, batch: int, decoders: int, folder: Path) -> float:
@@ -64,7 +64,7 @@ def main() -> None:
     print(f"  bare forward   {arguments.images / statistics.median(bare):8.1f} images/s")
     print(f"  stage          {arguments.images / statistics.median(stage):8.1f} images/s")
     print(f"  stage / bare   {statistics.median(ratios):8.3f}   ({ratios[0]:.3f} to {ratios[-1]:.3f})")
-    print(f"  peak memory    {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:8.0f} MiB")
+    print(f"  peak memory    {peak_memory() / 2**20:8.0f} MiB")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ finds them. Annoy's forest is no part of the search: it is built here, in memory
 from __future__ import annotations
 
 import argparse
-import resource
 import shutil
 import statistics
 import tempfile
@@ -27,6 +26,7 @@ from tasks import neighbors
 from tasks.searching import search_cells, search_exact, search_index
 from tasks.searching.search_exact import SPARE, Nearest, blocks, verified
 from tests.benchmarks import near_duplicates
+from tests.memory import peak_memory
 
 PART = 10_000  # vectors of a part
 NEAREST = 5
@@ -99,7 +99,7 @@ def compare(args: argparse.Namespace, folder: Path) -> None:
     print(f"{'bare float32 products':22} {products}")
     print(f"{'exact':22} {seconds}  {recalls(exact, exact)}", flush=True)
     with_index(folder, parts, asked, exact, args.runs)
-    print(f"peak memory of the process, mapped files included: {_peak():.1f} GiB", flush=True)
+    print(f"peak memory of the process, mapped files included: {peak_memory() / 2**30:.1f} GiB", flush=True)
     if args.trees:
         with_annoy(args, parts, asked, exact)
 
@@ -133,10 +133,6 @@ def with_annoy(args: argparse.Namespace, parts: list[np.ndarray], asked: np.ndar
     for nodes in (500, 1000, 2000, 4000):
         found, seconds = timed(partial(search, nodes), args.runs)
         print(f"{f'Annoy, {nodes} nodes':22} {seconds}  {recalls(found, exact)}", flush=True)
-
-
-def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 if __name__ == "__main__":

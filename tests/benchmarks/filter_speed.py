@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import statistics
 import tempfile
 import time
@@ -21,6 +20,7 @@ from tasks.classifying.classifier import FALLBACK
 from tasks.labelling import arms, regions
 from tasks.labelling.misses import FITS, Fits, cross_validate
 from tasks.threads import one_thread
+from tests.memory import peak_memory
 
 Result = TypeVar("Result")
 
@@ -84,7 +84,7 @@ def batch_lines(samples: int, runs: int) -> Iterator[str]:
         seconds = median_of(runs, lambda s=shares: arms.pick(view, s, BATCH, 0.98, 0))
         yield f"  a batch of {BATCH}, {name}: {seconds:.2f} s (median of {runs}); at most 5 s: {met(seconds <= 5)}"
     yield from score_lines(parts, model, runs)
-    yield f"  peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.1f} GB"
+    yield f"  peak memory {peak_memory() / 1e9:.1f} GB"
 
 
 def score_lines(parts: list[np.ndarray], model: classifier.Model, runs: int) -> Iterator[str]:

@@ -5,6 +5,7 @@ The only file that knows clusters. Stages get `map_parts` and know no more.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import ssl
@@ -159,7 +160,7 @@ class Runtime:
             processes=True,
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",  # the default, and None, listen on every interface
-            silence_logs=40,
+            silence_logs=logging.CRITICAL,  # what fails in a worker is told once, by the run
         )
         return self._cluster
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import hashlib
+import importlib.util
 import pickle
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -27,6 +30,7 @@ SHIPPED_NOTE: Final = (
 )
 WEIGHTS: Final = (".safetensors", ".pt", ".pth", ".bin")
 CROPS: Final = 3  # of an image that is embedded whole: one end, the middle, the other end
+TOLD: Final = 400  # characters of another library's message: torch names every tensor that does not fit
 LONGEST: Final = 16  # long side / short side that is resized; beyond it the ends are cut off first
 
 
@@ -50,10 +54,13 @@ class EncoderSpec:
 def spec_of(model: str, pretrained: str | None, threads: int, digest: Callable[[Path], str]) -> EncoderSpec:
     """The encoder of a configuration, its files found and digested; `digest` gives a file's sha256.
 
-    Raises EncoderError where a file is not there or the weights cannot be had.
+    Raises EncoderError where open_clip does not know the model, a file is not there, or the weights cannot be had.
     """
-    if model == SHIPPED and pretrained is None:
+    if model == SHIPPED:
+        if pretrained is not None:
+            raise EncoderError(f"embed.pretrained: {SHIPPED} brings its weights, {pretrained!r} found; leave it out")
         model, pretrained = str(SHIPPED_FOLDER / f"{SHIPPED}.json"), str(SHIPPED_FOLDER / f"{SHIPPED}.safetensors")
+    _check_known(model)
     if pretrained is None:
         raise EncoderError(f"embed.pretrained: the weights of {model} were expected: a hub tag, or a .safetensors file")
     config = digest(_file(model, "embed.model")) if model.endswith(".json") else ""
@@ -62,6 +69,26 @@ def spec_of(model: str, pretrained: str | None, threads: int, digest: Callable[[
     if Path(pretrained).suffix in WEIGHTS:
         return EncoderSpec(model, pretrained, digest(_file(pretrained, "embed.pretrained")), threads, config)
     return EncoderSpec(model, pretrained, digest(_from_hub(model, pretrained)), threads, config)
+
+
+def _check_known(model: str) -> None:
+    """EncoderError for a name that open_clip would not load; what follows hf-hub: and such only it can tell."""
+    name, known = model.replace("/", "-"), known_models()
+    if model.endswith(".json") or ":" in model or name in known:
+        return
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    raise EncoderError(
+        f"embed.model: a model that open_clip knows or a model configuration's .json was expected, {model!r} was found"
+        + (f" (nearest: {', '.join(near)})" if near else "")
+        + "; name the model that the weights were trained as"
+    )
+
+
+def known_models() -> list[str]:
+    """Names of open_clip's models, from the names of its files: importing it would take seconds."""
+    found = importlib.util.find_spec("open_clip")
+    folders = found.submodule_search_locations if found is not None else None
+    return sorted(file.stem for folder in folders or () for file in Path(folder).glob("model_configs/*.json"))
 
 
 def _file(name: str, where: str) -> Path:
@@ -75,7 +102,7 @@ def _from_hub(model: str, tag: str) -> Path:
     open_clip = _open_clip()
     facts = open_clip.get_pretrained_cfg(model, tag)
     if not facts:
-        known = ", ".join(open_clip.list_pretrained_tags_by_model(model)) or "none: is the model's name right?"
+        known = ", ".join(open_clip.list_pretrained_tags_by_model(model)) or "none"
         raise EncoderError(f"embed.pretrained: {model} has no weights {tag!r}; open_clip knows: {known}")
     try:
         return Path(open_clip.download_pretrained(facts))
@@ -201,10 +228,11 @@ def _load_errors(spec: EncoderSpec) -> Iterator[None]:
 
     try:
         yield
-    except (RuntimeError, LookupError, OSError, EOFError, ValueError, TypeError, AttributeError, SafetensorError,
-            pickle.UnpicklingError) as problem:  # fmt: skip
+    except (RuntimeError, LookupError, OSError, EOFError, ValueError, TypeError, AttributeError, AssertionError,
+            ImportError, SafetensorError, pickle.UnpicklingError) as problem:  # fmt: skip
+        told = textwrap.shorten(str(problem), TOLD, placeholder=" …")
         raise EncoderError(
-            f"{spec.pretrained or 'random weights'} does not load into {spec.model}: {problem}; "
+            f"{spec.pretrained or 'random weights'} does not load into {spec.model}: {told}; "
             "name the model that the weights were trained as"
         ) from problem
 

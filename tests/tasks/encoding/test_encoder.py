@@ -1,10 +1,12 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tasks.encoding.encoder import Encoder, EncoderSpec, spec_of
+from tasks.encoding.encoder import SHIPPED, SHIPPED_FOLDER, Encoder, EncoderSpec, known_models, spec_of
 from tasks.errors import EncoderError
 from tasks.files import Digests
 from tests.small_pool import picture
@@ -89,7 +91,10 @@ def test_the_digest_is_that_of_the_weights_file(tmp_path: Path) -> None:
         ("ViT-B-32", "absent.safetensors", "there is no file absent.safetensors"),
         ("absent.json", "", "there is no file absent.json"),
         ("ViT-B-32", "no_such_tag", "open_clip knows: openai, laion400m_e31"),
-        ("ViT-B-33", "openai", "none: is the model's name right"),
+        ("ViT-B-33", "openai", "'ViT-B-33' was found .nearest: ViT-B-32, "),
+        ("vit-b-32", "", "'vit-b-32' was found .nearest: "),
+        ("?", "", "'?' was found; name the model"),
+        ("sluice-demo", "absent.safetensors", "sluice-demo brings its weights, 'absent.safetensors' found"),
     ],
 )
 def test_what_cannot_be_found_is_refused_and_named(
@@ -99,14 +104,33 @@ def test_what_cannot_be_found_is_refused_and_named(
         spec(tmp_path, model, pretrained)
 
 
+def test_the_models_that_can_be_named_are_those_that_open_clip_loads() -> None:
+    program = "from tasks.encoding.encoder import _open_clip; print(*_open_clip().list_models())"
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert known_models() == sorted(done.stdout.split())
+
+
+def test_a_model_of_a_scheme_or_with_its_papers_slash_is_left_to_open_clip(tmp_path: Path) -> None:
+    weights = str(write_weights(tmp_path / "a.safetensors", 1))
+    for model in ("ViT-B/32", "hf-hub:someone/some-model"):
+        assert spec(tmp_path, model, weights).model == model
+
+
 def test_weights_that_do_not_fit_or_are_none_are_refused(tmp_path: Path) -> None:
     model = str(write_model(tmp_path))
     garbage = [tmp_path / f"garbage.{ending}" for ending in ("safetensors", "pt", "bin")]
     for path in garbage:
         path.write_bytes(b"no weights" * 10)
     for path in (*garbage, write_weights(tmp_path / "other.safetensors", 1, dimension=16)):
-        with pytest.raises(EncoderError, match="does not load into"):
+        with pytest.raises(EncoderError, match="does not load into") as refused:
             Encoder(spec(tmp_path, model, str(path)))
+        assert len(str(refused.value)) < 1000
+
+
+def test_weights_that_open_clip_asserts_do_not_fit_are_refused(tmp_path: Path) -> None:
+    shipped = SHIPPED_FOLDER / f"{SHIPPED}.safetensors"
+    with pytest.raises(EncoderError, match="text pos_embed width changed"):
+        Encoder(spec(tmp_path, str(write_model(tmp_path)), str(shipped)))
 
 
 def test_a_weights_file_that_would_run_code_is_refused(tmp_path: Path) -> None:

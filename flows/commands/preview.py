@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.commands.options import HERE, JsonOption, LakeOption, PoolOption, show, tell
+from tasks import references
 from tasks.errors import UsageError
-from tasks.lake import Lake, Version, find_pool, open_lake
+from tasks.lake import Lake, Version, find_pool, open_lake, pools
+from tasks.storing.addresses import located
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 def dedup_preview(
     what: Annotated[
-        str, typer.Argument(metavar="POOL_OR_VERSION", help="A pool's name, a version's number, or latest.")
+        str, typer.Argument(metavar="POOL_OR_VERSION", help="A pool's name, a version's number, a tag, or latest.")
     ],
     version: Annotated[
         str | None, typer.Option("--version", help="Of the pool; default the newest that has embeddings.")
@@ -53,11 +55,18 @@ def dedup_preview(
 
 
 def _chosen(root: Path, what: str, pool: str | None, version: str | None) -> Version:
-    """The version that the argument names, itself or as a pool."""
-    if what.isdigit() or what == "latest":
+    """The version that the argument names, itself or as a pool; where a pool and a tag share a name, as the pool."""
+    names = pools(located(root))
+    if what.isdigit() or what == "latest" or what not in names:
+        known = ", ".join(names) or "none"
         if version is not None:
-            raise UsageError(f"--version goes with a pool's name, and {what!r} is a version already; give one of them")
-        return find_pool(root, pool).version(what).whole()
+            raise UsageError(f"--version goes with a pool's name, one of {known}; {what!r} was found")
+        home = find_pool(root, pool)
+        if not (what.isdigit() or what in references.current(home.home) or what == "latest"):
+            raise UsageError(
+                f"a pool, one of {known}, or a version's number, a tag or latest was expected, not {what!r}"
+            )
+        return home.version(what).whole()
     if pool is not None and pool != what:
         raise UsageError(f"one pool was expected, {what!r} and --pool {pool!r} were found; give one of them")
     home = open_lake(root, what)

@@ -11,9 +11,10 @@ import typer
 from typer.testing import CliRunner, Result
 
 from flows.commands.preview import register
-from tasks import committing, dedup
+from tasks import committing, dedup, references
 from tasks.errors import UsageError
 from tasks.files import write_array
+from tasks.lake import open_lake
 from tests.tasks.decided_pool import ingested, samples, serial, write_tars
 
 FACTS = {"parent": None, "previous": None, "run": "r", "gate": [], "code": "", "created_at": "", "inputs": None}
@@ -60,6 +61,13 @@ def test_the_page_and_json_are_written_of_a_pool_or_a_version(lake: Path, tmp_pa
     assert "What each threshold removes" in (tmp_path / "page.html").read_text("utf-8")
 
 
+def test_a_tag_names_a_version(lake: Path) -> None:
+    home = open_lake(lake, "shapes").home
+    assert references.append(home, references.entry("looked-at", 1, 2), 0)
+    assert json.loads(call(lake, "looked-at", "--json").stdout)["version"] == 1
+    assert json.loads(call(lake, "shapes", "--version", "looked-at", "--json").stdout)["version"] == 1
+
+
 def test_nothing_is_written_to_the_lake(lake: Path, tmp_path: Path) -> None:
     before = sorted(lake.rglob("*"))
     call(lake, "shapes", "--version", "1", "--out", str(tmp_path / "page.html"))
@@ -69,9 +77,10 @@ def test_nothing_is_written_to_the_lake(lake: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["latest", "--version", "1"], "a version already"),
+        (["latest", "--version", "1"], "one of shapes; 'latest' was found"),
         (["shapes", "--pool", "others"], "one pool was expected"),
-        (["elsewhere"], "no pool 'elsewhere'"),
+        (["elsewhere"], "a pool, one of shapes, or a version's number, a tag or latest was expected, not 'elsewhere'"),
+        (["elsewhere", "--version", "1"], "one of shapes; 'elsewhere' was found"),
         (["99"], "no version 99"),
     ],
 )

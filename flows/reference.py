@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tasks.duplicates.reference import Reference, reference_key
+from tasks.errors import PoolError
 from tasks.files import write_json
 from tasks.lake import Lake, Version
 from tasks.reading.pools import list_shards, shard_digest
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
 
 def digest_of(lake: Lake, source: str) -> str:
     """Of the reference set's files. PoolError where there is none."""
-    return lake.key([[shard.path, shard_digest(shard, lake.digest)] for shard in list_shards(source)[1]])
+    try:
+        shards = list_shards(source)[1]
+    except PoolError as problem:
+        raise PoolError(f"dedup.reference: {problem}") from None
+    return lake.key([[shard.path, shard_digest(shard, lake.digest)] for shard in shards])
 
 
 def read_reference(version: Version, config: CurateConfig) -> Reference | None:

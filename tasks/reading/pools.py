@@ -51,7 +51,7 @@ def list_shards(source: str) -> tuple[Path, list[Shard]]:
     if not path.is_dir():
         if any(mark in source for mark in MARKS):
             return _listed(source)
-        raise PoolError(f"the pool {source} is neither a file nor a folder; give a folder, shard, glob or brace list")
+        raise PoolError(f"{source} is neither a file nor a folder; give a folder, shard, glob or brace list")
     files = sorted(p for p in path.rglob("*") if p.is_file() and not _hidden(p.relative_to(path)))
     shards = [file_shard(path, p) for p in _shards_among(files)] or list_folders(path, files)
     if not shards:

@@ -10,7 +10,7 @@ import pytest
 
 from flows.runtime import Runtime
 from flows.stages import STAGES
-from tasks.errors import GateFailed, LakeError
+from tasks.errors import GateFailed, LakeError, PoolError
 from tasks.lake import Version, find_pool, open_lake
 from tasks.lock import hold
 from tasks.records import history
@@ -137,6 +137,13 @@ def test_what_is_near_to_the_reference_set_leaves_the_pool_and_why_says_so(
     draw(int(kept[3], 16), 64)[0].save(tmp_path / "benchmark" / "more.png")
     curated(pool, copied, config)
     assert verdicts(home.version("latest"))[kept[3]] == "filtered"
+
+
+def test_a_reference_set_that_is_not_there_is_refused_by_its_key_before_work_begins(pool: Path, tmp_path: Path) -> None:
+    config = settings(pool, dedup={**TOML["dedup"], "reference": str(tmp_path / "absent")})
+    with pytest.raises(PoolError, match=r"dedup.reference: .*absent is neither a file nor a folder"):
+        curated(pool, tmp_path / "lake", config)
+    assert open_lake(tmp_path / "lake", "shapes").numbers() == []
 
 
 def test_a_changed_recall_embeds_and_scores_nothing_again(pool: Path, copied: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from tasks.errors import ConfigError, SluiceError, Unavailable, UsageError
 
 SHORTEST: Final = 8  # characters of a variable's value that is hidden: a shorter one would hide half the text
+SHOWN: Final = "to Prefect's server, which shows it to whoever opens its pages"
 _NAME: Final = re.compile(
     r"(?:^|[_.-])(?:secret|token|passw(?:or)?d|passphrase|credentials?|(?:api|access|private|secret)[_-]?key"
     r"|auth[_-]?string|notify[_-]?url|connection[_-]?url)(?:[_.-]|$)",

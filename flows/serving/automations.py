@@ -16,6 +16,7 @@ from uuid import UUID
 
 import yaml
 
+from flows.checks.secrets import SHOWN, refuse_keys
 from tasks.errors import ConfigError, UsageError
 
 BLOCK: Final = "sluice-notifications"
@@ -36,12 +37,13 @@ def check_notify() -> str | None:
 
 
 def read_automations(path: Path) -> list[dict[str, Any]]:
-    """The file's automations, their notifications still without a block. ConfigError where one is none."""
+    """The file's automations, their notifications without a block yet. ConfigError where one is none, or a secret."""
     from prefect.events.schemas.automations import AutomationCore
     from pydantic import ValidationError
 
     try:
         found = yaml.safe_load(path.read_text("utf-8"))["automations"]
+        refuse_keys({"automations": found}, str(path), SHOWN)
         for one in found:
             AutomationCore.model_validate(told_to(one, UUID(int=0)))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, AttributeError) as problem:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from flows.checks.secrets import refuse_keys
+from flows.checks.secrets import SHOWN, refuse_keys
 from flows.config import check_declared, read_config
 from flows.runtime import check_address
 from tasks.errors import ConfigError, UsageError
@@ -96,7 +96,7 @@ def read_deployments(path: Path) -> list[Deployment]:
         raise ConfigError(f"there is no {path}; docs/schedules.md shows one") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
         raise ConfigError(f"{path} is not YAML: {' '.join(str(problem).split())}") from None
-    refuse_keys(values, str(path), "to Prefect's server, which shows it to whoever opens its pages")
+    refuse_keys(values, str(path), SHOWN)
     try:
         found = _File.model_validate(values).deployments
     except ValidationError as problem:

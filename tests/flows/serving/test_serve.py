@@ -83,6 +83,16 @@ def test_a_file_without_automations_is_refused(text: str, tmp_path: Path) -> Non
         read_automations(tmp_path / "a.yaml")
 
 
+def test_a_secret_in_an_automation_is_refused(tmp_path: Path) -> None:
+    text = (INFRA / "automations.yaml").read_text("utf-8")
+    told = text.replace('subject: "Sluice: a gate failed', 'subject: "https://user:sesame@hooks.example: a gate failed')
+    assert told != text
+    (tmp_path / "a.yaml").write_text(told, "utf-8")
+    with pytest.raises(ConfigError, match=r"a\.yaml: automations\.actions\.subject looks like a secret") as refused:
+        read_automations(tmp_path / "a.yaml")
+    assert "sesame" not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("settings", "found"),
     [

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tasks.duplicates.clustering import parallel
 from tasks.duplicates.stored import Chunk, MapParts, Stored, chunks, gather, read, stored
+from tasks.duplicates.vector_codes import vector_codes
 from tasks.errors import EncoderError
 from tasks.samples import KEPT, OK, QUARANTINED
 
@@ -83,7 +84,9 @@ def read_pool(
     files = [version.column_path("embedding", part) for part in version.parts]
     vectors = stored(files, sample)
     code = codes(table, vectors, map_parts, known)
-    stands, kind = np.unique(first_of_kind(table["sha256"], code), return_inverse=True)
+    first_of = first_of_kind(table["sha256"], code)
+    stands = first_of == np.arange(len(first_of))
+    kind = (np.cumsum(stands) - 1)[first_of]
     facts = table.select(["uid", "caption", "sha256", "verdict"])
     return Pool(sample, facts, kind, vectors._replace(number=sample[stands]), code)
 
@@ -126,12 +129,11 @@ def first_of_kind(sha256: pa.ChunkedArray, code: NDArray[np.uint64]) -> NDArray[
 
     The first of a kind stands for it in every search: n identical images are one vector, not n² pairs.
     """
-    file = np.asarray(sha256.combine_chunks().dictionary_encode().indices)
-    by_file = _first(file)
-    alone = np.flatnonzero(by_file == np.arange(len(file)))
-    _, same = np.unique(code[alone], axis=0, return_inverse=True)
-    by_vector = np.arange(len(file))
-    by_vector[alone] = alone[_first(same.ravel())]
+    by_file = _first(sha256.combine_chunks())
+    alone = np.flatnonzero(by_file == np.arange(len(by_file)))
+    bits = pa.py_buffer(np.ascontiguousarray(code[alone]))
+    by_vector = np.arange(len(by_file))
+    by_vector[alone] = alone[_first(pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(alone), [None, bits]))]
     return by_vector[by_file]
 
 
@@ -146,28 +148,10 @@ def check_vectors(table: pa.Table, bad: NDArray[np.int64]) -> None:
 
 
 def _codes(chunk: Chunk) -> NDArray[np.uint64]:
-    """128 bits of each vector's bytes; the first 64 are 0 where it is zero or not finite. (k, 2)
-
-    Multilinear hashing with odd multipliers: two vectors share a code less often than once in 2⁹⁰ pairs.
-    """
-    vectors = read(chunk)
-    largest, smallest = vectors.max(axis=1, initial=-np.inf), vectors.min(axis=1, initial=np.inf)
-    bad = ~np.isfinite(largest) | ~np.isfinite(smallest) | ((largest == 0) & (smallest == 0))
-    words = np.ascontiguousarray(vectors).view(np.uint16).astype(np.uint64)
-    rng = np.random.default_rng(0)
-    factors = rng.integers(0, 2**63, (words.shape[1], 2), dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-    code = np.empty((len(words), 2), np.uint64)
-    for start in range(0, len(words), 1024):
-        block = words[start : start + 1024]
-        for half in (0, 1):
-            mixed = (block * factors[:, half]).sum(axis=1, dtype=np.uint64)
-            code[start : start + 1024, half] = mixed ^ (mixed >> np.uint64(29))
-    code[:, 0] |= np.uint64(1)
-    code[bad, 0] = 0
-    return code
+    return vector_codes(read(chunk))
 
 
-def _first(code: NDArray[Any]) -> NDArray[np.int64]:
-    """For each of n codes the first place with the same. (n,)"""
-    _, first, label = np.unique(code, return_index=True, return_inverse=True)
-    return first[label]
+def _first(values: pa.Array) -> NDArray[np.int64]:
+    """For each of n values the first place with the same. (n,)"""
+    label = np.asarray(values.dictionary_encode().indices)  # numbered as they first appear
+    return np.flatnonzero(np.diff(np.maximum.accumulate(label), prepend=-1))[label]

@@ -1,6 +1,6 @@
 """What new shards cost the stage that removes near-duplicates, beside deciding all of the pool anew.
 
-    python -m tests.benchmarks.bench_increment                          200,000 × 512 known, and 1,000, 10,000 and 50,000
+    python -m tests.benchmarks.bench_increment                        200,000 × 512 known; 1,000, 10,000, 50,000 new
     python -m tests.benchmarks.bench_increment --known 1000000 --new 10000
 
 The whole stage, from a version's files to its decision: reading, search, recall by exact queries, who stays, the check
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,10 @@ def main() -> None:
             more, seconds, cpu = timed(lambda every=every: dedup.run(every, config, parallel, before))
             anew, all_seconds, all_cpu = timed(lambda every=every: dedup.run(every, config, parallel))
             print(f"{count:>9,} more: {seconds:.2f} s, {cpu:.2f} s of CPU, {told(more)}")
-            print(f"      all anew: {all_seconds:.2f} s, {all_cpu:.2f} s of CPU, {told(anew)}; {common(more, anew)}", flush=True)
+            print(
+                f"      all anew: {all_seconds:.2f} s, {all_cpu:.2f} s of CPU, {told(anew)}; {common(more, anew)}",
+                flush=True,
+            )
 
 
 def parts_of(lake: Lake, vectors: np.ndarray, start: int, end: int) -> list[Part]:
@@ -72,17 +76,17 @@ def draft(lake: Lake, parts: list[Part]) -> Version:
     return Version(lake, "filter", tuple(parts), {"samples": "s", "decision": "f", "embedding": "e"})
 
 
-def timed(work: object) -> tuple[Version, float, float]:
+def timed(work: Callable[[], Version]) -> tuple[Version, float, float]:
     start, cpu = time.perf_counter(), time.process_time()
-    made = work()  # type: ignore[operator]
+    made = work()
     return made, time.perf_counter() - start, time.process_time() - cpu
 
 
 def told(version: Version) -> str:
     facts = version.summary["dedup"]
-    recall = facts["recall"]
+    low, high = facts["recall"]["lower"], facts["recall"]["upper"]
     return (
-        f"{facts['compared']:,} compared, {facts['pairs']:,} pairs, recall {recall['lower']:.4f} to {recall['upper']:.4f}, "
+        f"{facts['compared']:,} compared, {facts['pairs']:,} pairs, recall {low:.4f} to {high:.4f}, "
         f"{facts['removed']:,} removed, {facts['orphans']} orphans"
     )
 

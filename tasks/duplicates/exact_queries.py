@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.duplicates import products
-from tasks.duplicates.stored import Chunk, MapParts, Stored, chunks, gather, read
+from tasks.duplicates.stored import Chunk, MapParts, Stored, chunks, gather, opened, read
 
 ROWS, COLUMNS = 1_024, 8_192  # of one product
 PAIRS = 16_384  # decided at a time: at most 32 MB of float16 vectors at d = 512
@@ -57,7 +57,7 @@ def cosines_of(vectors: Stored, pairs: NDArray[np.int64]) -> NDArray[np.float64]
     """Of (m, 2) rows, in float64 from the vectors as stored, rounded. (m,)"""
     import torch
 
-    found = np.empty(len(pairs))
+    vectors, found = opened(vectors), np.empty(len(pairs))
     for start in range(0, len(pairs), PAIRS):
         some = slice(start, start + PAIRS)
         rows, place = np.unique(pairs[some], return_inverse=True)  # in a crowd each is in many pairs

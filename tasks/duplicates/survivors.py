@@ -8,13 +8,14 @@ With a cap of n, each survivor's group keeps up to n − 1 variants more, those 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tasks.duplicates.clustering import parallel
-from tasks.duplicates.exact_queries import cosines_of, near_to
+from tasks.duplicates.exact_queries import PAIRS, cosines_of, near_to
 from tasks.duplicates.preferred import NOBODY
 from tasks.duplicates.stored import MapParts, Stored
 
@@ -160,7 +161,8 @@ def check_survivors(
     claims = np.column_stack([settled.survivor[removed], removed])
     claims = claims[claims[:, 0] != NOBODY]
     claims = claims[alive[claims[:, 0]] & (rank[claims[:, 0]] != NOBODY)]
-    upheld = int((cosines_of(vectors, claims) >= threshold).sum())
+    cosines = parallel(partial(cosines_of, vectors), np.array_split(claims, 1 + len(claims) // PAIRS))
+    upheld = sum(int((some >= threshold).sum()) for some in cosines)
     leads = settled.leader == here
     kept = np.bincount(settled.leader[alive & (settled.leader != NOBODY)], minlength=len(rank))
     return {

@@ -50,6 +50,7 @@ bench-flow: $(READY)
 
 bench-dedup: $(READY)
 	$(BIN)/python -m tests.benchmarks.bench_dedup $(if $(PEERS),--peers $(PEERS))
+	$(BIN)/python -m tests.benchmarks.bench_increment
 
 bench-audit: $(READY)
 	$(BIN)/python -m tests.benchmarks.bench_audit $(if $(PEERS),--peers $(PEERS))

@@ -24,6 +24,7 @@ PAIRS_PER_SAMPLE = 64
 WHOLE = 8_192  # vectors that are compared with a cluster at a time; products are at most WHOLE × COLUMNS
 COLUMNS = 4_096
 FIRST = 1_024  # columns of the first product of a large cluster: in a crowd each row finds enough among them
+FILES = 256  # as many tasks go to a worker at a time as there are times so many files: each time their names go along
 TASK = 4_096  # vectors of one task, those at home in its clusters and those that visit these
 
 
@@ -70,7 +71,9 @@ class Task(NamedTuple):
 
 def compare(vectors: Stored, assigned: Assigned, threshold: float, map_parts: MapParts) -> list[Near]:
     """Near pairs in all clusters."""
-    return map_parts(compare_task, list(tasks(vectors, assigned, threshold)))
+    every, together = list(tasks(vectors, assigned, threshold)), 1 + len(vectors.files) // FILES
+    jobs = [every[start : start + together] for start in range(0, len(every), together)]
+    return [near for found in map_parts(compare_tasks, jobs) for near in found]
 
 
 def tasks(vectors: Stored, assigned: Assigned, threshold: float) -> Iterator[Task]:
@@ -147,6 +150,12 @@ class Afar(NamedTuple):
 
     def cosines(self, pairs: NDArray[np.int64]) -> NDArray[np.float64]:
         return cosines_of(self.vectors, pairs)
+
+
+def compare_tasks(job: list[Task]) -> list[Near]:
+    """The near pairs of each task; all have the same files."""
+    files = opened(job[0].vectors).files
+    return [compare_task(task._replace(vectors=task.vectors._replace(files=files))) for task in job]
 
 
 def compare_task(task: Task) -> Near:

@@ -23,6 +23,7 @@ File = Path | NDArray[np.floating[Any]]
 MapParts = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]
 
 CHUNK = 16_384  # vectors read at a time: 17 MB at d = 512
+MAPS = 30_000  # files mapped at a time; Linux allows 65,530 maps (vm.max_map_count)
 
 
 class Stored(NamedTuple):
@@ -133,8 +134,10 @@ def gather_again(vectors: Stored, rows: NDArray[np.int64]) -> Tensor:
 
 def opened(vectors: Stored) -> Stored:
     """The same from files that stay mapped until others are: each page of a new map is a fault once more."""
-    paths = tuple((file, state(file)) for file in vectors.files if isinstance(file, Path))
-    return vectors._replace(files=_maps(paths)) if len(paths) == len(vectors.files) else vectors
+    paths = [file for file in vectors.files if isinstance(file, Path)]
+    if len(paths) < len(vectors.files) or len(paths) > MAPS:
+        return vectors
+    return vectors._replace(files=_maps(tuple((path, state(path)) for path in paths)))
 
 
 def lay_out(vectors: Stored, order: NDArray[np.int64], path: Path) -> None:
@@ -158,7 +161,20 @@ def _open(file: File) -> NDArray[np.floating[Any]]:
 
 @lru_cache(maxsize=1)
 def _maps(files: tuple[tuple[Path, tuple[int, ...]], ...]) -> tuple[NDArray[np.floating[Any]], ...]:
-    return tuple(_open(path) for path, _ in files)
+    return tuple(_mapped(path) for path, _ in files)
+
+
+def _mapped(path: Path) -> NDArray[np.floating[Any]]:
+    """As `_open`, without the descriptor that Python's map keeps: parts may be thousands, descriptors often 1,024."""
+    import torch
+
+    found = np.load(path, mmap_mode="c")
+    if not found.flags.c_contiguous:
+        return found
+    header = found.offset // found.itemsize  # a multiple of 64 bytes (the .npy format, version 1.0)
+    kind = torch.from_numpy(np.empty(0, found.dtype)).dtype
+    every = torch.from_file(str(path), shared=False, size=header + found.size, dtype=kind)
+    return every.numpy()[header:].reshape(found.shape)
 
 
 def state(path: Path) -> tuple[int, ...]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,6 +62,29 @@ def test_a_task_of_a_large_cluster_is_sent_no_vector_behind_its_rows(monkeypatch
     together = Assigned(np.zeros(50, np.int32), *nobody, np.zeros(50, np.float32))
     sent = list(near_pairs.tasks(stored([planted(50, d=8)]), together, 0.95))
     assert [len(task.rank) for task in sent] == [len(task.vectors.number) for task in sent] == [16, 32, 48, 50]
+
+
+def test_of_many_files_several_tasks_go_together_and_find_the_same(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(near_pairs, "TASK", 8)
+    vectors, nobody = planted(60, d=8), (np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.int8))
+    for number, some in enumerate(np.split(vectors, 6)):
+        np.save(tmp_path / f"{number}.npy", some)
+    files = stored(sorted(tmp_path.glob("*.npy")))
+    homes = Assigned(np.sort(np.arange(60) % 20).astype(np.int32), *nobody, np.zeros(60, np.float32))
+    sizes: list[int] = []
+
+    def mapped(function: Any, jobs: Any) -> list[Any]:
+        sizes[:] = [len(job) for job in jobs]
+        return [function(pickle.loads(pickle.dumps(job))) for job in jobs]
+
+    alone = near_pairs.compare(files, homes, 0.9, mapped)
+    assert set(sizes) == {1} and len(sizes) == 10
+    monkeypatch.setattr(near_pairs, "FILES", 2)
+    together = near_pairs.compare(files, homes, 0.9, mapped)
+    assert sizes == [4, 4, 2]
+    assert [near.pairs.tolist() for near in together] == [near.pairs.tolist() for near in alone]
 
 
 def test_a_worker_stays_within_the_memory_that_is_declared() -> None:

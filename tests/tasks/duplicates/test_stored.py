@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -91,6 +92,27 @@ def test_files_are_mapped_once_and_again_where_they_were_written_anew(tmp_path: 
     (tmp_path / "b.npy").replace(file)
     assert (gather(opened(vectors), order) == rows[::-1][order]).all()
     assert (gather(first, order) == rows[order]).all()
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32])
+def test_mapped_files_hold_what_was_written_and_no_descriptor(kind: type[np.floating], tmp_path: Path) -> None:
+    rows = planted(12).astype(kind)
+    for number, some in enumerate((rows[:5], rows[5:5], np.asfortranarray(rows[5:]))):
+        np.save(tmp_path / f"{number}.npy", some)
+    vectors = stored(sorted(tmp_path.glob("*.npy")))
+    before = psutil.Process().num_fds()
+    held = opened(vectors)
+    assert psutil.Process().num_fds() <= before + 1  # the one in Fortran's order, which no lake has
+    assert (gather(held, np.arange(12)[::-1]) == rows[::-1]).all()
+    assert [file.dtype for file in held.files if isinstance(file, np.ndarray)] == [np.dtype(kind)] * 3
+
+
+def test_what_is_written_into_a_map_stays_in_memory(tmp_path: Path) -> None:
+    rows = planted(4)
+    np.save(tmp_path / "a.npy", rows)
+    held = gather(opened(stored([tmp_path / "a.npy"])), np.arange(4))
+    held[:] = 0
+    assert (np.load(tmp_path / "a.npy") == rows).all()
 
 
 def test_arrays_in_memory_are_taken_as_they_are() -> None:

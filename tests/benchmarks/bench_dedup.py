@@ -3,6 +3,7 @@
     python -m tests.benchmarks.bench_dedup                                       200,000 × 512, ours and the article's
     python -m tests.benchmarks.bench_dedup --peers PYTHON      and FAISS and usearch
     python -m tests.benchmarks.bench_dedup --growth 100000 300000 1000000        how the default grows
+    python -m tests.benchmarks.bench_dedup --growth 10000000 --once              ten million: 15 GB of disk and memory
     python -m tests.benchmarks.bench_dedup --skewed                              nine tenths of the samples in one topic
     python -m tests.benchmarks.bench_dedup --workers 2 [--skewed]                memory of a Dask worker; also 100,000
                                                                                  identical vectors
@@ -53,8 +54,9 @@ STAGES = (
 HERE = [sys.executable, "-m", "tests.benchmarks.bench_dedup"]
 
 
-def run_one(name: str, file: Path, threshold: float, out: Path) -> dict[str, Any]:
-    """One method in this process: its seconds, those of each stage, its peak memory, and its pairs in a file."""
+def run_one(name: str, file: Path, threshold: float, out: Path, only_once: bool) -> dict[str, Any]:
+    """One method in this process: its seconds, those of each stage, its peak memory, and its pairs in a file; unless
+    `only_once`, the seconds of its products alone, and all of it once more."""
     method, _, times = name.partition(" ×")
     search = Search(threshold, ARTICLE if method == "clusters" else None, int(times or 1))
     spent, shapes = watch()
@@ -77,6 +79,8 @@ def run_one(name: str, file: Path, threshold: float, out: Path) -> dict[str, Any
         "pairs": len(found.pairs), "gains": np.bincount(found.step).tolist(),
         "comparisons": sum(rows * columns for rows, columns in shapes),
     }  # fmt: skip
+    if only_once:
+        return facts
     facts["bare"], facts["bare again"] = bare(shapes.copy(), vectors.dim)
     return {**facts, "again": once()[2]}
 
@@ -144,11 +148,13 @@ def products_alone() -> None:
     print(json.dumps([taken[0], statistics.median(taken[1:])]))
 
 
-def child(name: str, file: Path, threshold: float) -> tuple[dict[str, Any], np.ndarray]:
+def child(name: str, file: Path, threshold: float, only_once: bool = False) -> tuple[dict[str, Any], np.ndarray]:
     """The same in a process of its own, and its pairs."""
-    out = file.with_name("pairs.npy")
+    out, once = file.with_name("pairs.npy"), ["--once"] if only_once else []
     done = subprocess.run(
-        [*HERE, "--only", name, "--file", str(file), "--threshold", str(threshold)], check=True, capture_output=True
+        [*HERE, "--only", name, "--file", str(file), "--threshold", str(threshold), *once],
+        check=True,
+        capture_output=True,
     )
     return json.loads(done.stdout), np.load(out)
 
@@ -209,6 +215,9 @@ def print_stages(name: str, facts: dict[str, Any]) -> None:
     stages = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in facts["stages"].items())
     print(f"{name}: {stages} s (of all threads together); pairs by step {facts['gains']}")
     cosines = f"{facts['comparisons']:,} cosines, with each other or with centroids"
+    if "bare" not in facts:
+        print(f"{name}: {cosines}")
+        return
     alone = f"{facts['bare']:.2f} s alone in a process of their own, {facts['bare again']:.2f} s once more"
     print(f"{name}: {cosines}; their products {alone}; all {facts['seconds']:.2f} s, {facts['again']:.2f} s once more")
 
@@ -218,7 +227,7 @@ def growth(args: argparse.Namespace, folder: Path) -> None:
     seconds = []
     for n in args.growth:
         file = made(n, args, folder)
-        facts, pairs = child(args.methods[0], file, args.threshold)
+        facts, pairs = child(args.methods[0], file, args.threshold, args.once)
         truth = known_pairs(file, args.threshold, every=False)
         seconds.append(facts["cpu"])
         recall = np.isin(truth, codes(pairs, n)).mean()
@@ -227,6 +236,8 @@ def growth(args: argparse.Namespace, folder: Path) -> None:
         print(f"{n:>9,}: {spent}, {memory}, recall {recall:.5f} of {len(truth):,}", flush=True)
         print_stages(args.methods[0], facts)
         file.unlink()
+    if len(args.growth) < 2:
+        return
     power, factor = np.polyfit(np.log(args.growth), np.log(seconds), 1)
     print(f"CPU seconds grow as n^{power:.2f}; ten million: {math.exp(factor + power * math.log(1e7)):,.0f} s of CPU")
 
@@ -261,6 +272,7 @@ def main() -> None:
     parser.add_argument("--truth", action="store_true", help="recall of all pairs: minutes")
     parser.add_argument("--peers", help="a Python that has faiss-cpu and usearch")
     parser.add_argument("--growth", type=int, nargs="+", help="sizes")
+    parser.add_argument("--once", action="store_true", help="of growth: not once more, and not the products alone")
     parser.add_argument("--skewed", action="store_true")
     parser.add_argument("--workers", type=int, help="Dask workers: tells their memory")
     parser.add_argument("--only", choices=METHODS, help=argparse.SUPPRESS)
@@ -270,7 +282,7 @@ def main() -> None:
         products_alone()
         return
     if args.only:
-        print(json.dumps(run_one(args.only, args.file, args.threshold, args.file.with_name("pairs.npy"))))
+        print(json.dumps(run_one(args.only, args.file, args.threshold, args.file.with_name("pairs.npy"), args.once)))
         return
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as folder:
         task = workers if args.workers else growth if args.growth else compare

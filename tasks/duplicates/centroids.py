@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 COARSE_FROM = 1_500  # centroids, from which on two levels are faster than one
 SETTLED = 2  # iterations among all centroids, after which they heed no border of coarse cells
-SAMPLE = 131_072  # vectors to train on, at most: 270 MB at d = 512
+SAMPLE = 524_288  # vectors to train on, at most: 540 MB at d = 512. With 7 a centroid, pairs are lost
 LISTED, LISTED_FROM = 16, 65_536  # centroids listed for the cell of a vector, and vectors of the sample that list
 BLOCK = 2_048  # points of one product: its scores stay in the cache
 NEIGHBOURS = 8
